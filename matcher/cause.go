@@ -12,7 +12,8 @@ type Cause string
 // The causes that are not plugins.
 const (
 	CauseExpiry    Cause = "expiry"    // expired attributes are deleted
-	CauseRetention Cause = "retention" // old events are deleted
+	CauseRetention Cause = "retention" // old objects are deleted
+	CauseErasure   Cause = "erasure"   // objects are erased
 )
 
 // causePlugin is the start of the causes of plugins.

@@ -84,7 +84,9 @@ var attacks = []attack{
 		sendText(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: "+strings.Repeat("a", 1_040_000))
 		untilClosed(c)
 	}},
-	{"trickled-header", func(ctx context.Context, c net.Conn) { trickle(ctx, c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: ", "a") }},
+	{"trickled-header", func(ctx context.Context, c net.Conn) {
+		trickle(ctx, c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: ", "a")
+	}},
 	{"declared-body", func(_ context.Context, c net.Conn) { sendText(c, post("/1/lists", 64<<20)+"[ "); untilClosed(c) }},
 	{"stalled-body", func(_ context.Context, c net.Conn) {
 		sendText(c, post("/1/lists", 64<<20)+"["+strings.Repeat(" ", 1<<20))

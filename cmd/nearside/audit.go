@@ -70,7 +70,7 @@ func (c *auditVerifyCmd) Run(s *system) error {
 		head = &h
 	}
 	report, err := audit.Verify(key, c.Files, head)
-	fault, isFault := errors.AsType[*audit.Fault](err)
+	fault, isFault := errors.AsType[*audit.LineError](err)
 	if err != nil && !isFault {
 		return err
 	}

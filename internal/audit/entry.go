@@ -35,7 +35,8 @@ const (
 const (
 	OperationDenied    = "denied"           // requests without a valid key, or beyond the rate of a key
 	OperationExpire    = "expire"           // expired attributes were deleted
-	OperationRetention = "retention"        // old events were deleted
+	OperationRetention = "retention"        // old objects were deleted
+	OperationErase     = "erase"            // a task has deleted what it erases
 	OperationMatch     = "pluginMatch"      // a plugin asked for a match
 	OperationWrite     = "pluginWrite"      // a plugin has written
 	OperationInternal  = "internalWrite"    // another part of the server has written

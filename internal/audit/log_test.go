@@ -99,6 +99,7 @@ func TestRecords(t *testing.T) {
 	check(matcher.PluginCause("ingest"), nil, `"key":"plugin:ingest","account_id":"","address":"","operation":"pluginWrite"`, face(1, true))
 	check(matcher.CauseExpiry, nil, `"operation":"expire"`, store.Change{Kind: store.DeleteObject, ID: matcher.ID{15: 2}})
 	check(matcher.CauseRetention, nil, `"operation":"retention"`, store.Change{Kind: store.DeleteObject})
+	check(matcher.CauseErasure, nil, `"operation":"erase"`, store.Change{Kind: store.DeleteObject})
 	check("", nil, `"operation":"internalWrite"`, store.Change{Kind: store.DeleteObject})
 	put := func() *Entry { return &Entry{Operation: "putFace", Status: 200, Created: true} }
 	check("", put(), `"count":1,"status":201`, face(1, true))

@@ -21,15 +21,15 @@ type Report struct {
 	Warnings   []string
 }
 
-// Fault is the first line of an audit that is wrong.
-type Fault struct {
+// LineError is the first line of an audit that is wrong.
+type LineError struct {
 	File string
 	Line int    // in the file, from 1
 	Seq  uint64 // the number of the line, or the one that it should have
 	Text string
 }
 
-func (f *Fault) Error() string {
+func (f *LineError) Error() string {
 	return fmt.Sprintf("%s:%d: line %d %s", f.File, f.Line, f.Seq, f.Text)
 }
 
@@ -59,7 +59,7 @@ type verifiedFile struct {
 }
 
 // Verify checks the lines of files, which are put into the order of their first lines. head
-// is the number and hash of a line that must be among them; nil: none is known. A *Fault is
+// is the number and hash of a line that must be among them; nil: none is known. A *LineError is
 // the first line that is wrong.
 func Verify(key Key, names []string, head *Head) (Report, error) {
 	v := &verifier{chain: newChain(key), head: head}
@@ -130,13 +130,15 @@ func (v *verifier) endOfFile() error {
 	if !v.torn {
 		return nil
 	}
-	return &Fault{v.file, v.tornNumber, v.report.Head.Seq + 1,
-		"is cut off, and no line follows. If the server was killed and was not started since, its next start adds a line about it"}
+	return &LineError{
+		v.file, v.tornNumber, v.report.Head.Seq + 1,
+		"is cut off, and no line follows. If the server was killed and was not started since, its next start adds a line about it",
+	}
 }
 
 // fault returns the fault of the current line.
 func (v *verifier) fault(seq uint64, format string, args ...any) error {
-	return &Fault{v.file, v.number, seq, fmt.Sprintf(format, args...)}
+	return &LineError{v.file, v.number, seq, fmt.Sprintf(format, args...)}
 }
 
 // wrongHash says why the hash of a line is not that of its text.
@@ -151,7 +153,7 @@ func (v *verifier) wrongHash(l *line) error {
 }
 
 func (v *verifier) tornFault() error {
-	return &Fault{v.file, v.tornNumber, v.report.Head.Seq + 1, "was changed: it is not a line, and no audit.recovered line belongs to it"}
+	return &LineError{v.file, v.tornNumber, v.report.Head.Seq + 1, "was changed: it is not a line, and no audit.recovered line belongs to it"}
 }
 
 // next checks the place of a line whose hash is right. at is its offset.

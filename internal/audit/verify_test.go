@@ -86,7 +86,7 @@ func TestTampering(t *testing.T) {
 				}
 				x.check(where+" changed "+field, "line", &x.head, func(files [][][]byte) {
 					c := slices.Clone(line)
-					c[at] = c[at] ^ 1
+					c[at] ^= 1
 					files[f][i] = c
 				})
 			}

@@ -136,6 +136,8 @@ func entryOf(cause matcher.Cause, l *Log) *Entry {
 		e.Operation = OperationExpire
 	case cause == matcher.CauseRetention:
 		e.Operation = OperationRetention
+	case cause == matcher.CauseErasure:
+		e.Operation = OperationErase
 	}
 	return e
 }

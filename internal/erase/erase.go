@@ -92,6 +92,7 @@ type job struct {
 }
 
 func (e *Eraser) run(ctx context.Context, t *task.Task) (any, error) {
+	ctx = matcher.WithCause(ctx, matcher.CauseErasure)
 	j := &job{Eraser: e, task: t}
 	if err := t.Input(&j.request); err != nil {
 		return nil, fmt.Errorf("the input of the task cannot be read: %w", err)

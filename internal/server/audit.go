@@ -37,7 +37,7 @@ func (x *exchange) beginAudit(refusal error) {
 	}
 	x.audit.entry = &audit.Entry{
 		RequestID: x.requestID, Key: x.keyName(), Address: x.client.String(), Operation: x.operation.id, Target: string(x.Path()), Start: x.start,
-		Status: successStatus(string(x.Method()), x.operation.id), Created: string(x.Method()) == http.MethodPut,
+		Status: successStatus(x.operation.id), Created: string(x.Method()) == http.MethodPut,
 	}
 	switch {
 	case x.operation.matches:
@@ -50,7 +50,7 @@ func (x *exchange) beginAudit(refusal error) {
 }
 
 // successStatus returns the status of a write that succeeds.
-func successStatus(method, operation string) int {
+func successStatus(operation string) int {
 	switch operation {
 	case "createFace", "createEvents", "createList":
 		return http.StatusCreated

@@ -30,17 +30,17 @@ func withAudit(change ...func(*audit.Settings)) func(*settings) {
 }
 
 // openAudit opens the audit until the test ends.
-func (set *settings) openAudit(t testing.TB, log *audit.Log, objects *store.Store) {
+func (s *settings) openAudit(t testing.TB, log *audit.Log, objects *store.Store) {
 	t.Helper()
-	if set.audit == nil {
+	if s.audit == nil {
 		return
 	}
-	if set.audit.File == "" {
+	if s.audit.File == "" {
 		dir := t.TempDir()
-		set.audit.File, set.audit.KeyFile = filepath.Join(dir, "audit.log"), filepath.Join(dir, "audit.key")
-		check(t, os.WriteFile(set.audit.KeyFile, []byte(strings.Repeat("k", 32)), 0o600))
+		s.audit.File, s.audit.KeyFile = filepath.Join(dir, "audit.log"), filepath.Join(dir, "audit.key")
+		check(t, os.WriteFile(s.audit.KeyFile, []byte(strings.Repeat("k", 32)), 0o600))
 	}
-	check(t, log.Open(t.Context(), *set.audit, objects))
+	check(t, log.Open(t.Context(), *s.audit, objects))
 	t.Cleanup(func() { check(t, log.Close()) })
 }
 
@@ -68,9 +68,11 @@ func (x *service) lines() (all []auditLine, text string) {
 	if _, err := audit.Verify(testkit.Must(audit.ReadKey(s.KeyFile)), names, &head); err != nil {
 		x.Fatal(err)
 	}
+	var files strings.Builder
 	for _, name := range names {
-		text += string(testkit.Must(os.ReadFile(name)))
+		files.Write(testkit.Must(os.ReadFile(name)))
 	}
+	text = files.String()
 	for line := range strings.Lines(text) {
 		var l auditLine
 		if err := json.Unmarshal([]byte(line), &l); err != nil {

@@ -15,10 +15,21 @@ func TestForeignPages(t *testing.T) {
 		return x.dial().write(request + "Content-Type: text/plain\r\nConnection: close\r\n\r\n").answer(host + " " + origin)
 	}
 	for _, c := range [][2]string{
-		{"localhost:5110", ""}, {"LOCALHOST", ""}, {"localhost.", ""}, {"nearside.localhost:1", ""}, {"127.0.0.1:5110", ""},
-		{"127.0.0.1", ""}, {"[::1]:5110", ""}, {"[::1]", ""}, {"10.1.2.3", ""}, {"", ""},
-		{"localhost:5110", "http://localhost:5110"}, {"127.0.0.1:5110", "http://127.0.0.1:5110"}, {"127.0.0.1:5110", "http://localhost:3000"},
-		{"[::1]:5110", "http://[::1]:5110"}, {"10.1.2.3", "https://10.1.2.3"},
+		{"localhost:5110", ""},
+		{"LOCALHOST", ""},
+		{"localhost.", ""},
+		{"nearside.localhost:1", ""},
+		{"127.0.0.1:5110", ""},
+		{"127.0.0.1", ""},
+		{"[::1]:5110", ""},
+		{"[::1]", ""},
+		{"10.1.2.3", ""},
+		{"", ""},
+		{"localhost:5110", "http://localhost:5110"},
+		{"127.0.0.1:5110", "http://127.0.0.1:5110"},
+		{"127.0.0.1:5110", "http://localhost:3000"},
+		{"[::1]:5110", "http://[::1]:5110"},
+		{"10.1.2.3", "https://10.1.2.3"},
 	} {
 		ask(c[0], c[1]).fault(12022) // admitted: DELETE needs a filter
 	}

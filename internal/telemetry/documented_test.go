@@ -24,7 +24,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	tm := New("1", Gauges{
 		Rows: func(matcher.Origin) int { return 1 }, Lists: func() int { return 1 }, Memory: func() int64 { return 1 }, Queue: func() int { return 1 },
 		Process: func() (int64, bool, int64, int64) { return 1, true, 1, 1 }, Workers: func() int { return 1 },
-		Audit:   func() audit.Stats { return audit.Stats{} },
+		Audit:     func() audit.Stats { return audit.Stats{} },
 		Remotes:   func() []remote.State { return []remote.State{{Name: "east"}} },
 		Snapshots: func() (time.Time, int64) { return time.Unix(1, 0), 1 },
 		TLS:       func() (time.Time, int64, int64) { return time.Unix(1, 0), 1, 1 },
