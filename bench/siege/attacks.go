@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,13 +16,15 @@ import (
 
 // attack is a kind of hostile connections. run is the behaviour of one connection.
 type attack struct {
-	name string
-	run  func(ctx context.Context, c net.Conn)
+	name  string
+	run   func(ctx context.Context, c net.Conn)
+	plain bool // run sends its own bytes of TLS
 }
 
 // horde opens hostile connections and counts what happens to them.
 type horde struct {
 	address               string
+	overTLS               bool // whether connections begin with a handshake, unless the attack is plain
 	opened, refused, lost atomic.Int64
 }
 
@@ -59,7 +62,14 @@ func (h *horde) attackOnce(ctx context.Context, a attack) {
 	deadline, _ := ctx.Deadline() // ctx always has a deadline
 	_ = c.SetDeadline(deadline.Add(time.Second))
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
-	a.run(ctx, c)
+	if h.overTLS && !a.plain {
+		secure := tls.Client(c, anyCertificate)
+		if secure.HandshakeContext(ctx) == nil {
+			a.run(ctx, secure)
+		}
+	} else {
+		a.run(ctx, c)
+	}
 	if ctx.Err() == nil {
 		h.lost.Add(1)
 	}
@@ -67,61 +77,61 @@ func (h *horde) attackOnce(ctx context.Context, a attack) {
 
 // attacks are the kinds of hostile connections.
 var attacks = []attack{
-	{"idle", func(_ context.Context, c net.Conn) { untilClosed(c) }},
-	{"used-and-idle", func(_ context.Context, c net.Conn) {
+	{name: "idle", run: func(_ context.Context, c net.Conn) { untilClosed(c) }},
+	{name: "used-and-idle", run: func(_ context.Context, c net.Conn) {
 		sendText(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: "+strings.Repeat("a", 60_000)+"\r\n\r\n")
 		untilClosed(c)
 	}},
-	{"flood", func(_ context.Context, c net.Conn) {
+	{name: "flood", run: func(_ context.Context, c net.Conn) {
 		sendText(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 		untilClosed(c)
 	}},
-	{"unfinished-header", func(_ context.Context, c net.Conn) {
+	{name: "unfinished-header", run: func(_ context.Context, c net.Conn) {
 		sendText(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: "+strings.Repeat("a", 65_000))
 		untilClosed(c)
 	}},
-	{"huge-header", func(_ context.Context, c net.Conn) {
+	{name: "huge-header", run: func(_ context.Context, c net.Conn) {
 		sendText(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: "+strings.Repeat("a", 1_040_000))
 		untilClosed(c)
 	}},
-	{"trickled-header", func(ctx context.Context, c net.Conn) {
+	{name: "trickled-header", run: func(ctx context.Context, c net.Conn) {
 		trickle(ctx, c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: ", "a")
 	}},
-	{"declared-body", func(_ context.Context, c net.Conn) { sendText(c, post("/1/lists", 64<<20)+"[ "); untilClosed(c) }},
-	{"stalled-body", func(_ context.Context, c net.Conn) {
+	{name: "declared-body", run: func(_ context.Context, c net.Conn) { sendText(c, post("/1/lists", 64<<20)+"[ "); untilClosed(c) }},
+	{name: "stalled-body", run: func(_ context.Context, c net.Conn) {
 		sendText(c, post("/1/lists", 64<<20)+"["+strings.Repeat(" ", 1<<20))
 		untilClosed(c)
 	}},
-	{"trickled-body", func(ctx context.Context, c net.Conn) {
+	{name: "trickled-body", run: func(ctx context.Context, c net.Conn) {
 		trickle(ctx, c, post("/1/lists", 64<<20)+"["+strings.Repeat(" ", 100_000), " ")
 	}},
-	{"stalled-line", func(_ context.Context, c net.Conn) {
+	{name: "stalled-line", run: func(_ context.Context, c net.Conn) {
 		sendText(c, post("/1/import", 64<<20)+`{"user_data":"`+strings.Repeat("x", 1_000_000))
 		untilClosed(c)
 	}},
-	{"trickled-line", func(ctx context.Context, c net.Conn) {
+	{name: "trickled-line", run: func(ctx context.Context, c net.Conn) {
 		trickle(ctx, c, post("/1/import", 64<<20)+`{"user_data":"`+strings.Repeat("x", 100_000), "x")
 	}},
-	{"import-lines", func(ctx context.Context, c net.Conn) { flood(ctx, c, post("/1/import", 1<<40), smallLines) }},
-	{"import-chunks", func(ctx context.Context, c net.Conn) {
+	{name: "import-lines", run: func(ctx context.Context, c net.Conn) { flood(ctx, c, post("/1/import", 1<<40), smallLines) }},
+	{name: "import-chunks", run: func(ctx context.Context, c net.Conn) {
 		flood(ctx, c, "POST /1/import HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", tinyChunks)
 	}},
-	{"trickled-lines", func(ctx context.Context, c net.Conn) { trickle(ctx, c, post("/1/import", 64<<20), "{}\n") }},
-	{"bombs", func(ctx context.Context, c net.Conn) {
+	{name: "trickled-lines", run: func(ctx context.Context, c net.Conn) { trickle(ctx, c, post("/1/import", 64<<20), "{}\n") }},
+	{name: "bombs", run: func(ctx context.Context, c net.Conn) {
 		bomb := window8 + strings.Repeat("\x02\x00\x10 ", 1000) // blocks of 128 KiB spaces
 		flood(ctx, c, "", coded("/1/lists", len(bomb))+bomb)
 	}},
-	{"stalled-window", func(_ context.Context, c net.Conn) {
+	{name: "stalled-window", run: func(_ context.Context, c net.Conn) {
 		sendText(c, coded("/1/import", 64<<20)+window8+"\x00\x00\x10")
 		untilClosed(c)
 	}},
-	{"unread-answer", func(ctx context.Context, c net.Conn) { sendText(c, largeMatch(32)); waitUntilDone(ctx) }},
-	{"unread-page", func(ctx context.Context, c net.Conn) {
+	{name: "unread-answer", run: func(ctx context.Context, c net.Conn) { sendText(c, largeMatch(32)); waitUntilDone(ctx) }},
+	{name: "unread-page", run: func(ctx context.Context, c net.Conn) {
 		sendText(c, strings.Repeat("GET /1/faces?page_size=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n", 20))
 		waitUntilDone(ctx)
 	}},
-	{"many-values", func(_ context.Context, c net.Conn) { sendText(c, manyValues()); untilClosed(c) }},
-	{"unread-export", func(ctx context.Context, c net.Conn) {
+	{name: "many-values", run: func(_ context.Context, c net.Conn) { sendText(c, manyValues()); untilClosed(c) }},
+	{name: "unread-export", run: func(ctx context.Context, c net.Conn) {
 		sendText(c, strings.Repeat("GET /1/export HTTP/1.1\r\nHost: localhost\r\n\r\n", 10))
 		waitUntilDone(ctx)
 	}},

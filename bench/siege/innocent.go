@@ -36,7 +36,7 @@ func (s *server) observe(duration time.Duration) (*observation, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := exec.Command(self, "-visit", s.Address(), "-for", duration.String())
+	c := exec.Command(self, "-visit", s.URL, "-for", duration.String())
 	c.Stderr = os.Stderr
 	text, err := c.Output()
 	if err != nil {
@@ -48,10 +48,11 @@ func (s *server) observe(duration time.Duration) (*observation, error) {
 
 // visit sends fifty match requests a second until ctx ends, each over a new connection.
 // Its address differs from that of the hostile connections.
-func visit(ctx context.Context, address string) *observation {
+func visit(ctx context.Context, server string) *observation {
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives:  true,
 		DisableCompression: true,
+		TLSClientConfig:    anyCertificate,
 		DialContext:        (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext,
 	}}
 	body := fmt.Sprintf(`{"references":[{"type":"raw_descriptor","id":"p","data":%s}],"candidates":[{"filters":{"origin":"faces"},"limit":5}]}`,
@@ -62,7 +63,7 @@ func visit(ctx context.Context, address string) *observation {
 	for ctx.Err() == nil {
 		<-tick.C
 		begun := time.Now()
-		response, err := client.Post("http://"+address+"/1/matcher/faces", "application/json", strings.NewReader(body))
+		response, err := client.Post(server+"/1/matcher/faces", "application/json", strings.NewReader(body))
 		if err == nil {
 			_, err = io.Copy(io.Discard, response.Body)
 			_ = response.Body.Close()

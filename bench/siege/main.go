@@ -2,7 +2,7 @@
 // During each attack it measures the memory of the server and the latency that an
 // innocent client sees. It exits with 1 if an attack exceeds a bar.
 //
-//	go run ./bench/siege [-binary bin/nearside] [-connections 1000] [-only NAME,...]
+//	go run ./bench/siege [-tls] [-binary bin/nearside] [-connections 1000] [-only NAME,...]
 package main
 
 import (
@@ -27,8 +27,9 @@ func main() {
 	binary := flag.String("binary", "bin/nearside", "path of the server's program")
 	connections := flag.Int("connections", 1000, "number of concurrent hostile connections")
 	seconds := flag.Duration("for", 25*time.Second, "duration of each attack")
+	overTLS := flag.Bool("tls", false, "attack a server with a certificate; there are more attacks then")
 	only := flag.String("only", "", "names of the attacks to run, separated by commas; all if empty")
-	visited := flag.String("visit", "", "internal: run only the innocent client, for the server at this address")
+	visited := flag.String("visit", "", "internal: run only the innocent client, for the server at this URL")
 	flag.Parse()
 	if *visited != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), *seconds)
@@ -36,7 +37,7 @@ func main() {
 		cancel()
 		return
 	}
-	missed, err := run(*binary, *connections, *seconds, *only)
+	missed, err := run(*binary, *overTLS, *connections, *seconds, *only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "siege:", err)
 		os.Exit(1)
@@ -49,13 +50,17 @@ func main() {
 
 // run runs the attacks, each against a new server, and returns the number of attacks that
 // exceeded a bar.
-func run(binary string, connections int, duration time.Duration, only string) (missed int, err error) {
+func run(binary string, overTLS bool, connections int, duration time.Duration, only string) (missed int, err error) {
 	fmt.Printf("%-20s %8s %9s %8s %8s %8s %7s  %s\n", "attack", "memory", "requests", "failed", "p50 ms", "p99 ms", "max ms", "hostile connections")
-	for _, a := range append([]attack{{name: "none"}}, attacks...) {
+	all := append([]attack{{name: "none"}}, attacks...)
+	if overTLS {
+		all = append(all, handshakeAttacks...)
+	}
+	for _, a := range all {
 		if only != "" && !strings.Contains(","+only+",", ","+a.name+",") {
 			continue
 		}
-		ok, err := besiege(binary, a, connections, duration)
+		ok, err := besiege(binary, overTLS, a, connections, duration)
 		if err != nil {
 			return missed, fmt.Errorf("%s: %w", a.name, err)
 		}
@@ -67,8 +72,8 @@ func run(binary string, connections int, duration time.Duration, only string) (m
 }
 
 // besiege runs one attack and prints its results. ok means that it met all bars.
-func besiege(binary string, a attack, connections int, duration time.Duration) (ok bool, err error) {
-	s, err := startServer(binary)
+func besiege(binary string, overTLS bool, a attack, connections int, duration time.Duration) (ok bool, err error) {
+	s, err := startServer(binary, overTLS)
 	if err != nil {
 		return false, err
 	}
@@ -78,7 +83,7 @@ func besiege(binary string, a attack, connections int, duration time.Duration) (
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), duration)
 	defer cancel()
-	hostile := &horde{address: s.Address()}
+	hostile := &horde{address: s.Address(), overTLS: overTLS}
 	attacked := make(chan struct{})
 	go func() {
 		defer close(attacked)

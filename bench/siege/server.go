@@ -31,20 +31,29 @@ descriptors:
 // server is the server under attack.
 type server struct {
 	*process.Server
-	dir string // folder of its files
+	dir    string       // folder of its files
+	client *http.Client // of the import
 }
 
-// startServer starts a server with a temporary folder.
-func startServer(binary string) (*server, error) {
+// startServer starts a server with a temporary folder, over TLS with a new certificate.
+func startServer(binary string, overTLS bool) (*server, error) {
 	dir, err := os.MkdirTemp("", "siege")
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(dir, "nearside.yaml")
-	if err := os.WriteFile(config, []byte(configuration), 0o600); err != nil {
-		return nil, err
+	s := &server{dir: dir, client: &http.Client{Transport: &http.Transport{TLSClientConfig: anyCertificate}}}
+	text := configuration
+	if overTLS {
+		section, err := writeCertificate(dir)
+		if err != nil {
+			return nil, errors.Join(err, s.stop())
+		}
+		text += section
 	}
-	s := &server{dir: dir}
+	config := filepath.Join(dir, "nearside.yaml")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
 	if s.Server, err = process.Start(context.Background(), binary, config, filepath.Join(dir, "data")); err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
@@ -70,7 +79,7 @@ func (s *server) importFaces() error {
 		}
 		fmt.Fprintf(&lines, `{"user_data":%q,"descriptor":%s}`+"\n", text, inJSON(descriptor))
 	}
-	response, err := http.Post(s.URL+"/1/import", "application/x-ndjson", &lines)
+	response, err := s.client.Post(s.URL+"/1/import", "application/x-ndjson", &lines)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,9 @@ func runCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err != nil {
-		return report(stderr, usagef("%v (see nearside --help)", err))
+		// Kong names the empty value of a flag that was not given, too.
+		text := strings.Replace(err.Error(), `must be one of "",`, "must be one of ", 1)
+		return report(stderr, usagef("%s (see nearside --help)", text))
 	}
 	code := report(stderr, command.Run(&system{ctx, stdin, stdout, stderr, os.Environ()}))
 	if by, ok := interruptedBy(ctx); ok && code != 0 {

@@ -117,6 +117,8 @@ func TestKeyFaults(t *testing.T) {
 	}
 	one("access: {open: [config]}", "access.open[0]: must be one of livez, readyz, version, metrics, docs, healthcheck")
 	one("access: {jwt: {audience: ''}}", "access.jwt.audience: must be text")
+	one("listen: '0.0.0.0:1'\naccess: {keys: [{name: a, sha256: x, roles: [match]}]}", "access.keys[0].sha256: ") // not also listen
+	one("listen: '0.0.0.0:1'\ninsecure: perhaps", "insecure: ")
 	one("listen: '0.0.0.0:1'\naccess: {keys: []}", "listen: must be a loopback address, because the server has no keys")
 	var many []string
 	for i := range access.KeysMax + 1 {

@@ -40,7 +40,7 @@ descriptors: {versions: [{number: 1001, type: hand, encoding: uint8, length: 0, 
 		"descriptors.versions[0].length: must be an integer from 1 to 16384, got 0",
 		"descriptors.versions[0].shape: is not a known key",
 		`limits.body_bytes: must be a size, a number of bytes or one with a unit such as 64MiB, got "64Mib"`,
-		"limits.result: must be an integer from 1 to 100000000, got 0",
+		"limits.result: must be an integer from 1 to 1000000, got 0",
 		`log.level: must be one of debug, info, warn, error, got "loud"`,
 	}
 	for _, line := range want {

@@ -49,11 +49,21 @@ func Read(path string, env []string, flags map[string]any) (c Config, warnings [
 	c.Sources = r.sources
 	warnings = append(warnings, c.dropDuplicatePlugins()...)
 	warnings = append(warnings, c.Access.expired(time.Now())...)
-	r.bad = append(r.bad, c.check()...)
+	r.bad = append(r.bad, r.withoutConsequences(c.check())...)
 	if len(r.bad) > 0 {
 		return Default(), warnings, errors.Join(r.lines(&c)...)
 	}
 	return c, warnings, nil
+}
+
+// withoutConsequences leaves out the fault that the server has no keys if r.bad says why
+// it has none.
+func (r *reader) withoutConsequences(checked faults) faults {
+	isCause := func(f fault) bool { return strings.HasPrefix(f.path, "access.") || f.path == "insecure" }
+	if !slices.ContainsFunc(r.bad, isCause) {
+		return checked
+	}
+	return slices.DeleteFunc(checked, func(f fault) bool { return f.path == "listen" })
 }
 
 // reader merges the sources.

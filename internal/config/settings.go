@@ -25,6 +25,9 @@ const countMax = 100_000_000
 // retention is the kind of the time that data are kept.
 var retention = duration(0, 100*365*day)
 
+// resultMax is the largest value of limits.result.
+const resultMax = 1_000_000
+
 // settings returns all keys in the order of docs/nearside.yaml.
 func (c *Config) settings() []setting {
 	return []setting{
@@ -56,7 +59,7 @@ func (c *Config) settings() []setting {
 		{key: "limits.references", live: true, value: as(&c.Limits.References, count(1, countMax))},
 		{key: "limits.candidates", live: true, value: as(&c.Limits.Candidates, count(1, countMax))},
 		{key: "limits.raw_candidates", live: true, value: as(&c.Limits.RawCandidates, count(1, countMax))},
-		{key: "limits.result", live: true, value: as(&c.Limits.Result, count(1, countMax))},
+		{key: "limits.result", live: true, value: as(&c.Limits.Result, count(1, resultMax))},
 		{key: "limits.offset", live: true, value: as(&c.Limits.Offset, count(0, countMax))},
 		{key: "limits.filter_values", live: true, value: as(&c.Limits.FilterValues, count(1, countMax))},
 		{key: "limits.cross_match", live: true, value: as(&c.Limits.CrossMatch, count(1, countMax))},

@@ -14,6 +14,10 @@ const (
 	// connectionsWanted is the largest number of open connections, if the process
 	// may open at least twice as many files.
 	connectionsWanted = 16384
+	// connectionsOverTLS is connectionsWanted for a server with a certificate. crypto/tls keeps
+	// up to 84 KB for each connection after large requests, which no other budget counts. So
+	// all connections together hold at most about 340 MB.
+	connectionsOverTLS = 4096
 	// turnedAwayMax is the largest number of refused connections that are read for a
 	// moment before they are closed, so that their clients see the answer. Further
 	// connections are closed at once.
@@ -28,6 +32,15 @@ func connectionsMax() int64 {
 		return connectionsWanted
 	}
 	return int64(min(connectionsWanted, files.Cur/2))
+}
+
+// most returns how many connections may be open.
+func (l *listener) most() int64 {
+	most := l.connectionsMax.Load()
+	if l.server.tlsConfig() != nil {
+		most = min(most, connectionsOverTLS)
+	}
+	return most
 }
 
 // peerOf returns the address at the other end of a connection.
@@ -69,7 +82,7 @@ func (l *listener) addConnection(c *connection) *matcher.Error {
 	if n := l.byAddress[address]; !c.proxy && limits.ConnectionsPerAddress > 0 && n >= limits.ConnectionsPerAddress {
 		return tooManyConnections(n, address)
 	}
-	if n := len(l.open); int64(n) >= l.connectionsMax.Load() {
+	if n := len(l.open); int64(n) >= l.most() {
 		longest := l.idle.Front()
 		if longest == nil {
 			return matcher.Errorf(matcher.CodeUnavailable, "connection: %d connections are open and none is idle", n)

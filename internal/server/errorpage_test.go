@@ -89,7 +89,7 @@ var causes = map[string][]cause{
 	},
 	"CodeMediaType": {{"Content-Type", "Content-Type"}, {"Content-Encoding", "Content-Encoding"}},
 	"CodeNoMatcher": {
-		{"no matcher has", "different remotes"}, {"was already forwarded", "different remotes"}, {"%s: %w", "No matcher"}, {"declined", "declined"}, {"does not know this field", "too old"},
+		{"no matcher has", "different remotes"}, {"was already forwarded", "different remotes"}, {"%s: %w", "No matcher"}, {"declined", "declined"}, {"does not know this field", "too old"}, {"does not know the type together", "too old"},
 	},
 	"CodeNoDescriptor": {{"has no %s descriptor", "no descriptor"}, {"version that is registered", "version"}},
 }

@@ -7,6 +7,9 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
+// ConnectionsMax returns the limit of open connections.
+func (s *Server) ConnectionsMax() int64 { return s.listener.most() }
+
 // SetConnectionsMax changes the limit of open connections.
 func (s *Server) SetConnectionsMax(n int64) { s.listener.connectionsMax.Store(n) }
 

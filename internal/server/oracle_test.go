@@ -66,7 +66,11 @@ func TestOracle(t *testing.T) {
 	t.Cleanup(func() { // after all subtests
 		if only == 0 && !t.Failed() {
 			for _, message := range oracle.Uncovered(seen, steps) {
-				t.Error(message)
+				if seed == 1 {
+					t.Error(message)
+				} else {
+					t.Log(message) // another seed may make a rare request less often
+				}
 			}
 		}
 	})

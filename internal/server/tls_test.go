@@ -206,6 +206,18 @@ func TestHandshakesCountAsConnections(t *testing.T) {
 	c.answer("without TLS").status(400).part("error_code", "12001").last()
 }
 
+// TestTLSConnectionsMax checks that a server with a certificate has fewer connections, because
+// each of them holds more memory.
+func TestTLSConnectionsMax(t *testing.T) {
+	secure, plain := start(t, withTLS()).server.ConnectionsMax(), start(t, func(s *settings) { s.tls = nil }).server.ConnectionsMax()
+	if secure > 4096 || plain > 16384 || plain < secure {
+		t.Errorf("%d connections over TLS and %d without", secure, plain)
+	}
+	if plain > 4096 && secure != 4096 {
+		t.Errorf("%d connections over TLS, want 4096", secure)
+	}
+}
+
 // TestTLSFarBeyondLimit checks that many more connections than the limit get a 503 over TLS or
 // are closed, and that the connection within the limit goes on.
 func TestTLSFarBeyondLimit(t *testing.T) {

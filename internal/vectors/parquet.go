@@ -12,6 +12,7 @@ import (
 // parquetTable reads a .parquet file, one row group after the other.
 type parquetTable struct {
 	file    *parquet.File
+	data    io.ReaderAt // the bytes of file
 	names   []string
 	leaves  []*parquet.Column // by the index of the name
 	writer  vectorWriter
@@ -25,15 +26,19 @@ type parquetTable struct {
 
 // NewParquet returns a Table of a .parquet file of size bytes. Members of groups have
 // names such as location.city. A vector is a list of numbers, the bytes of a descriptor, or
-// a text as in a .csv file. Only one page of each selected column is in memory; the format
-// limits a page to 2 GiB.
+// a text as in a .csv file. Only one page of each selected column is in memory. A page that
+// says that it is larger than its column is refused, so damage cannot cost more memory than
+// a valid file of the same size. The format limits a page to 2 GiB.
 func NewParquet(r io.ReaderAt, size int64) (_ Table, err error) {
 	defer recoverDamage(&err)
+	if err := checkFooter(r, size); err != nil {
+		return nil, err
+	}
 	file, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, fmt.Errorf("vectors: %w", err)
 	}
-	t := &parquetTable{file: file}
+	t := &parquetTable{file: file, data: r}
 	for _, column := range file.Root().Columns() {
 		t.addLeaves("", column)
 	}
@@ -154,6 +159,9 @@ func (t *parquetTable) nextGroup() error {
 	t.left = group.NumRows()
 	for _, leaf := range append([]*leafReader{t.vector}, t.columns...) {
 		if err := leaf.close(); err != nil {
+			return t.columnError(leaf, err)
+		}
+		if err := checkPages(t.data, t.file.Size(), metadataOf(t.file, t.group-1, leaf.column.Index())); err != nil {
 			return t.columnError(leaf, err)
 		}
 		leaf.pages = group.ColumnChunks()[leaf.column.Index()].Pages()

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -180,8 +181,7 @@ func TestParquetPages(t *testing.T) {
 }
 
 // TestDamagedParquet: a file with any wrong byte, or cut at any byte, is read or refused.
-// It does not end the program. The changed bits are small ones, because a page may claim
-// a size up to 2 GiB, and the library allocates it.
+// It does not end the program, and needs no more memory than a small file does.
 func TestDamagedParquet(t *testing.T) {
 	file := writeParquet(t, []parquetRow{{Name: "a", List: []float64{1, 2}}, {List: []float64{3, 4}}})
 	read := func(file []byte) {
@@ -194,12 +194,18 @@ func TestDamagedParquet(t *testing.T) {
 			t.Errorf("%d rows", len(rows))
 		}
 	}
+	var before, after runtime.MemStats
 	for i := range file {
+		runtime.ReadMemStats(&before)
 		read(file[:i])
-		for _, b := range []byte{1, 2} {
+		for _, b := range []byte{1, 2, 0x40, 0xff} {
 			damaged := bytes.Clone(file)
 			damaged[i] ^= b
 			read(damaged)
+		}
+		runtime.ReadMemStats(&after)
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 64<<20 {
+			t.Errorf("damage at byte %d of %d: %d bytes were allocated", i, len(file), allocated)
 		}
 	}
 }

@@ -68,6 +68,9 @@ var clientCodes = map[matcher.Code]bool{
 // exclude_self or the object of a reference. Another matcher may answer instead.
 var newField = regexp.MustCompile(`^(?:candidates\[\d+\]\.(?:group|offset|count|exclude_self)|references\[\d+\]\.object): unknown field$`)
 
+// newType matches the error of a server that is too old to know references of type together.
+var newType = regexp.MustCompile(`^references\[\d+\]\.(?:type: must be one of .*, got "together"|(?:references|fuse): unknown field)$`)
+
 // refusedStatus returns the error for an answer with status 4xx. A fault of the client
 // keeps its code; a code that is not in the contract becomes CodeBadInput.
 func (r *Remote) refusedStatus(status int, f wire.Format, body []byte, place placer) error {
@@ -81,6 +84,9 @@ func (r *Remote) refusedStatus(status int, f wire.Format, body []byte, place pla
 	path, detail := place.locate(e.Detail)
 	if newField.MatchString(e.Detail) {
 		return &refusal{matcher.Errorf(matcher.CodeNoMatcher, "%s: remote %s does not know this field: its version is older", path, r.config.Name)}
+	}
+	if newType.MatchString(e.Detail) {
+		return &refusal{matcher.Errorf(matcher.CodeNoMatcher, "%s: remote %s does not know the type together: its version is older", path, r.config.Name)}
 	}
 	fault := matcher.Errorf(e.Code, "remote %s: %s", r.config.Name, detail)
 	if !clientCodes[e.Code] {

@@ -80,14 +80,17 @@ func TestWrongGroups(t *testing.T) {
 // matcher may answer. Other faults in these fields are.
 func TestOlderRemote(t *testing.T) {
 	for detail, code := range map[string]matcher.Code{
-		"candidates[0].group: unknown field":                                  matcher.CodeNoMatcher,
-		"candidates[0].offset: unknown field":                                 matcher.CodeNoMatcher,
-		"candidates[0].count: unknown field":                                  matcher.CodeNoMatcher,
-		"candidates[0].exclude_self: unknown field":                           matcher.CodeNoMatcher,
-		"references[0].object: unknown field":                                 matcher.CodeNoMatcher,
-		"candidates[0].offset: must be an integer from 0 to 10, got 11":       matcher.CodeBadInput,
-		"candidates[0].filters.group: unknown filter of faces":                matcher.CodeBadInput,
-		"candidates[0].label: candidates[0].group: unknown field: is no text": matcher.CodeBadInput,
+		"candidates[0].group: unknown field":                                      matcher.CodeNoMatcher,
+		"candidates[0].offset: unknown field":                                     matcher.CodeNoMatcher,
+		"candidates[0].count: unknown field":                                      matcher.CodeNoMatcher,
+		"candidates[0].exclude_self: unknown field":                               matcher.CodeNoMatcher,
+		"references[0].object: unknown field":                                     matcher.CodeNoMatcher,
+		"references[0].references: unknown field":                                 matcher.CodeNoMatcher,
+		`references[0].type: must be one of face, sdk_descriptor, got "together"`: matcher.CodeNoMatcher,
+		`references[0].type: must be one of face, sdk_descriptor, got "hand"`:     matcher.CodeBadInput,
+		"candidates[0].offset: must be an integer from 0 to 10, got 11":           matcher.CodeBadInput,
+		"candidates[0].filters.group: unknown filter of faces":                    matcher.CodeBadInput,
+		"candidates[0].label: candidates[0].group: unknown field: is no text":     matcher.CodeBadInput,
 	} {
 		t.Run(detail, func(t *testing.T) {
 			inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
