@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -120,25 +121,47 @@ func postAccepting(ts *testscript.TestScript, path, body, media string) string {
 	return string(text)
 }
 
-// startRealServer returns the script command `realserver CONFIG`. It starts a server in its
-// own process with a new data directory, and sets $URL. The server ends with the script.
-func startRealServer(t *testing.T) func(*testscript.TestScript, bool, []string) {
-	return func(ts *testscript.TestScript, neg bool, args []string) {
-		if neg || len(args) != 1 {
-			ts.Fatalf("usage: realserver CONFIG")
-		}
-		dir := ts.MkAbs("data")
-		ts.Check(os.Mkdir(dir, 0o777))
-		p := start(t, ts.MkAbs(args[0]), dir)
-		ts.Defer(func() {
-			if err := p.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-				ts.Fatalf("%v", err)
-			}
-			p.wait()
-		})
-		if p.url == "" {
-			ts.Fatalf("the server ended with code %d:\n%s", p.wait(), p.log())
-		}
-		ts.Setenv("URL", p.url)
+// realServers are the servers of scripts, each in its own process.
+type realServers struct {
+	t       *testing.T
+	mu      sync.Mutex
+	running map[*testscript.TestScript]*process
+}
+
+// start is the script command `realserver CONFIG`. It starts a server with the data directory
+// data, and sets $URL. The server ends with the script.
+func (r *realServers) start(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: realserver CONFIG")
 	}
+	dir := ts.MkAbs("data")
+	ts.Check(os.MkdirAll(dir, 0o777))
+	p := start(r.t, ts.MkAbs(args[0]), dir)
+	r.mu.Lock()
+	r.running[ts] = p
+	r.mu.Unlock()
+	ts.Defer(func() { endProcess(ts, p) })
+	if p.url == "" {
+		ts.Fatalf("the server ended with code %d:\n%s", p.wait(), p.log())
+	}
+	ts.Setenv("URL", p.url)
+}
+
+// kill is the script command `killserver`. It ends the server of the script like a crash.
+func (r *realServers) kill(ts *testscript.TestScript, neg bool, args []string) {
+	r.mu.Lock()
+	p := r.running[ts]
+	r.mu.Unlock()
+	if neg || len(args) != 0 || p == nil {
+		ts.Fatalf("usage: killserver, after realserver")
+	}
+	endProcess(ts, p)
+}
+
+// endProcess kills a process, unless it has ended, and waits for its end.
+func endProcess(ts *testscript.TestScript, p *process) {
+	if err := p.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		ts.Fatalf("%v", err)
+	}
+	p.wait()
 }

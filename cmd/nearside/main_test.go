@@ -23,6 +23,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	servers := &realServers{t: t, running: map[*testscript.TestScript]*process{}}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -41,7 +42,8 @@ func TestScripts(t *testing.T) {
 			"bytes":      writeBytes,
 			"compress":   compressFiles,
 			"cut":        cutFile,
-			"realserver": startRealServer(t),
+			"realserver": servers.start,
+			"killserver": servers.kill,
 			"people":     writePeople,
 			"rows":       writeRows,
 			"postlines":  postForLines,
