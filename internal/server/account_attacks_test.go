@@ -87,12 +87,16 @@ func attacks() (all []attack) {
 	}
 	for _, path := range []string{
 		"/version", "/healthcheck?include_luna_services=1", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/errors", "/docs/spec", "/1/plugins", "/",
-		"/1/tasks", "/1/tasks/" + other.id(1),
+		"/1/tasks", "/1/tasks/" + other.id(1), "/1/snapshots", "/1/snapshots/x",
 		"/plugins/spy/attacks", "/plugins/thin/attacks",
 	} {
 		all = append(all, attack{method: "GET", url: path, open: true})
 	}
-	all = append(all, attack{method: "POST", url: "/1/plugins/reload", open: true}, attack{method: "DELETE", url: "/1/tasks/" + other.id(1), open: true})
+	all = append(all, attack{method: "POST", url: "/1/plugins/reload", open: true}, attack{method: "DELETE", url: "/1/tasks/" + other.id(1), open: true},
+		attack{method: "POST", url: "/1/erase?account_id=" + attacker.account, body: `{"origin":"faces","ids":["` + other.id(1) + `"]}`, open: true}, // an admin may know which IDs exist
+		attack{method: "DELETE", url: "/1/accounts/x?snapshots=1", open: true},
+		attack{method: "POST", url: "/1/snapshots", body: `{"name":"../x"}`, open: true},
+		attack{method: "DELETE", url: "/1/snapshots/x", open: true})
 	return all
 }
 

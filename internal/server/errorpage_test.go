@@ -72,6 +72,7 @@ var causes = map[string][]cause{
 		{"the texts and descriptors of its objects", "64 MiB of texts and descriptors"},
 		{"the texts of its objects have more than", "8 MiB of texts"},
 		{"must be at most %d references after", "type together: 32 references"},
+		{"filters: must select at most %d objects", "an erasure: 1,000,000 objects"},
 		{"references", "limits.references"},
 	},
 	"CodeForbidden": {

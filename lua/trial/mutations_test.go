@@ -85,9 +85,8 @@ var mutations = map[string][]mutation{
 	},
 	"redis_ingest.lua": {
 		{"faces are in no list", `face.lists = { conf.list_id }`, ``},
-		{"an entry that is not JSON is acknowledged", `return "dead", err or`, `return "ack", err or`},
-		{"a face that is not stored is acknowledged", `  if not ok then return "retry", err end
-  return "ack"`, `  return "ack"`},
+		{"an entry that is not JSON is acknowledged", `{ "dead", fault or`, `{ "ack", fault or`},
+		{"a face that is not stored is acknowledged", `ok and "ack" or { "retry", err }`, `"ack"`},
 		{"the number of attempts is the default", `, attempts = conf.attempts`, ``},
 	},
 	"request_monitoring.lua": {
