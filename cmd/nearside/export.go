@@ -26,11 +26,12 @@ func (*exportCmd) Help() string {
 	return `Examples:
 
     nearside export -o faces.ndjson
+    nearside export -o faces.ndjson.zst
     nearside export --origin events --filter create_time__gte=now-7d
 
 An export is not a backup: its lines are not of one moment, and it has no attributes, no empty lists, and neither user_data nor times of lists. Use nearside snapshot for backups.
 
-The output has one object with its descriptors per line; nearside import reads it. With --descriptor numbers, a descriptor is an array of numbers instead of base64. With -o, the file is replaced when the export is complete. If the export fails or is interrupted, the old file stays.
+The output has one object with its descriptors per line; nearside import reads it. With --descriptor numbers, a descriptor is an array of numbers instead of base64. With -o, the file is compressed if its name ends with .gz or .zst, and it is replaced when the export is complete. If the export fails or is interrupted, the old file stays.
 
 Exit codes: 0 the export is complete, 1 failed, 2 wrong usage, 130 SIGINT, 143 SIGTERM.`
 }
@@ -59,8 +60,10 @@ func (c *exportCmd) Run(s *system) error {
 		return in.explain(server, s, n, err)
 	}
 	return writeAtomically(c.Output, func(w io.Writer) error {
-		n, err := io.Copy(w, in)
-		return in.explain(server, s, n, err)
+		return writeCompressed(c.Output, w, func(w io.Writer) error {
+			n, err := io.Copy(w, in)
+			return in.explain(server, s, n, err)
+		})
 	})
 }
 

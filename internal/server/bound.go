@@ -47,6 +47,30 @@ func (x *exchange) bindAccount() error {
 	return nil
 }
 
+// checkNamedAccounts refuses another account than that of the key in the query and the header
+// of an operation that takes any parameters, such as a route of a plugin. A text that is not an
+// id is left to the operation, where it may have another meaning.
+func (x *exchange) checkNamedAccounts() error {
+	if !x.bound() {
+		return nil
+	}
+	parameters, err := x.parameters()
+	if err != nil {
+		return err
+	}
+	for _, p := range parameters {
+		if id, err := matcher.ParseID(p.value); p.key == "account_id" && err == nil && id != *x.caller.Account {
+			return x.otherAccount(p.key, id)
+		}
+	}
+	for _, value := range x.Request.Header.PeekAll(accountHeader) {
+		if id, err := matcher.ParseID(string(value)); err == nil && id != *x.caller.Account {
+			return x.otherAccount(accountHeader, id)
+		}
+	}
+	return nil
+}
+
 // otherAccount returns the error of a request that names another account than that of the
 // key.
 func (x *exchange) otherAccount(path string, given matcher.ID) error {

@@ -204,13 +204,13 @@ func (x *exchange) prepare() (err error) {
 		}
 		return x.unacceptable
 	}
-	if !op.anyKey {
-		if err := x.readQuery(); err != nil {
-			return err
-		}
-		if err := x.readAccount(); err != nil {
-			return err
-		}
+	if op.anyKey {
+		err = x.checkNamedAccounts()
+	} else if err = x.readQuery(); err == nil {
+		err = x.readAccount()
+	}
+	if err != nil {
+		return err
 	}
 	if err := x.checkAudit(); err != nil {
 		return err

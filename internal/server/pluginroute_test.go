@@ -141,4 +141,36 @@ return M`}))
 			t.Errorf("%s: %s, want %s", key, got.body, want)
 		}
 	}
+	checkNamedAccounts(t, x, r, account, "/plugins/p/bound")
+	checkNamedAccounts(t, x, r, account, "/metrics")
+}
+
+// checkNamedAccounts checks that a key with an account cannot name another one, and that other
+// keys and other texts are not refused. It leaves x.key changed.
+func checkNamedAccounts(t *testing.T, x *service, r *keyring, account matcher.ID, path string) {
+	t.Helper()
+	other := matcher.ID{0: 5}.String()
+	for _, c := range []struct {
+		key, query, header string
+		status             int
+	}{
+		{"account", "account_id=" + other, "", 403},
+		{"account", "account_id=" + strings.ToUpper(other), "", 403},
+		{"account", "account_id=" + account.String() + "&account_id=" + other, "", 403},
+		{"account", "", other, 403},
+		{"account", "account_id=" + account.String(), account.String(), 200},
+		{"account", "account_id=customer-7&other=" + other, "", 200},
+		{"lists", "account_id=" + other, "", 200},
+		{"admin", "account_id=" + other, other, 200},
+	} {
+		x.key = r.secrets[c.key]
+		var headers []string
+		if c.header != "" {
+			headers = append(headers, "Luna-Account-Id", c.header)
+		}
+		got := x.call("GET", path+"?"+c.query, "", headers...)
+		if got.response.StatusCode != c.status {
+			t.Errorf("%s: GET %s?%s, account %q in the header: status %d, want %d: %s", c.key, path, c.query, c.header, got.response.StatusCode, c.status, got.body)
+		}
+	}
 }
