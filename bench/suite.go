@@ -35,6 +35,7 @@ var sections = []struct {
 	{"lua", true, false, (*suite).luaSection},
 	{"server", true, false, (*suite).serverSection},
 	{"beside", true, false, (*suite).besideSection},
+	{"audit", true, false, (*suite).auditSection},
 	{"large", true, true, (*suite).largeSection},
 }
 

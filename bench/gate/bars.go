@@ -89,6 +89,7 @@ var Bars = []Bar{
 	{"http-list-p50", "HTTP, list of 1,000, 1 client", "ms, median over loopback", true, 0.5},
 	{"beside-cross-p50", besideCross, "x p50 without it", true, 5},
 	{"beside-cross-p99", besideCross, "x p99 without it", true, 10},
+	{"audit-match", "HTTP, list of 1,000, 64 clients, an audit of matches", "x the throughput without it", false, 0.95},
 	{"proxy-list-p50", "HTTP, list of 1,000 at a remote, 1 client", "ms added to the time of the remote itself", true, 0.5},
 	{"proxy-64", "HTTP, 64 clients, the list at a remote on the same cores", "x the throughput of the remote itself", false, 0.8},
 	{"lua-cost-prefilter", "Lua: cost and prefilter of one candidate set", "us added", true, 10},

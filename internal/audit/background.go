@@ -43,6 +43,7 @@ type work struct {
 // number that is kept. After a failure, it tries to write again.
 func (l *Log) checkpoint() {
 	l.mu.Lock()
+	_ = l.writeBatch() // l.fault has the error
 	if l.fault != nil {
 		l.retry()
 	} else if l.file != nil && !isCurrent(l.file, l.path) {
@@ -133,7 +134,7 @@ func (l *Log) retry() {
 		l.fault = err
 		return
 	}
-	l.fault = nil
+	l.clearFault()
 	if !l.reopen() {
 		return
 	}

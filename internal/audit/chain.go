@@ -88,6 +88,8 @@ const (
 	hexBytes  = 2 * sha256.Size
 	// tailBytes is the size of the end of a line: the fields prev and hash.
 	tailBytes = len(beginPrev) + hexBytes + len(`"`) + len(beginHash) + hexBytes + len(`"}`)
+	// lineExtra is at least what a line has in addition to its content.
+	lineExtra = len(beginSeq) + len("18446744073709551615,") + tailBytes + len("\n")
 	// lineMax is the largest size of a line without its newline. Builders of lines keep far
 	// below it.
 	lineMax = 4 << 20

@@ -11,7 +11,7 @@
 // # Order and durability
 //
 // A line gets its number when it is added to the file. The line of a match is written
-// before its answer is sent. The record of a write is stored with the write by package
+// before its answer is sent. Lines of concurrent matches share a write. The record of a write is stored with the write by package
 // store, in the same commit. Its line is written after the commit is durable, and before the
 // write is answered. A start adds the lines that an end of the process has prevented.
 //

@@ -257,14 +257,20 @@ func shorten(text string, limit int) string {
 // appendID appends the text of an ID.
 func appendID(dst []byte, id matcher.ID) []byte {
 	var text [36]byte
-	hex.Encode(text[:8], id[:4])
-	text[8] = '-'
-	hex.Encode(text[9:13], id[4:6])
-	text[13] = '-'
-	hex.Encode(text[14:18], id[6:8])
-	text[18] = '-'
-	hex.Encode(text[19:23], id[8:10])
-	text[23] = '-'
-	hex.Encode(text[24:], id[10:])
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	for i, b := range id {
+		*(*[2]byte)(text[idPlaces[i]:]) = hexPairs[b]
+	}
 	return append(dst, text[:]...)
 }
+
+// idPlaces has the place of each byte in the text of an ID.
+var idPlaces = [16]byte{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+// hexPairs has the two hexadecimal digits of each byte.
+var hexPairs = func() (pairs [256][2]byte) {
+	for i := range pairs {
+		hex.Encode(pairs[i][:], []byte{byte(i)})
+	}
+	return pairs
+}()

@@ -52,6 +52,7 @@ type Log struct {
 	denied   denials
 	lines    atomic.Int64
 	failures atomic.Int64
+	failing  atomic.Bool // fault is not nil
 	end      context.CancelFunc
 	unsynced bool          // in tests: files are not synced, so a power loss would lose lines
 	ended    chan struct{} // closed when the background work has ended; nil before Open
@@ -72,6 +73,7 @@ type Log struct {
 	renamed  bool                // a file was renamed since the folder was synced
 	old      []*os.File          // to be synced and closed by the background work
 	fault    error               // why lines cannot be written; nil: they can
+	batch    *batch              // lines that wait for their write; nil: none
 	buffer   []byte              // for lines
 	content  []byte              // for the content of a line
 }
@@ -157,6 +159,7 @@ func (l *Log) start(s Settings) error {
 func (l *Log) Configure(s Settings) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	_ = l.writeBatch() // l.fault has the error
 	current := *l.settings.Load()
 	var key Key
 	if s.File != "" {
@@ -183,7 +186,7 @@ func (l *Log) Configure(s Settings) error {
 	if s.File == "" {
 		l.retire(before.file)
 		l.settings.Store(&s)
-		l.fault = nil
+		l.clearFault()
 		return nil
 	}
 	l.chain = newChain(key)
@@ -199,7 +202,7 @@ func (l *Log) Configure(s Settings) error {
 		return fmt.Errorf("audit: %w", err)
 	}
 	l.retire(before.file)
-	l.fault = nil
+	l.clearFault()
 	l.settings.Store(&s)
 	return l.copyPending()
 }
@@ -239,7 +242,7 @@ func (l *Log) Close() error {
 	if l.file == nil {
 		return nil
 	}
-	err := l.file.Close()
+	err := errors.Join(l.writeBatch(), l.file.Close())
 	l.file = nil
 	return err
 }
@@ -263,6 +266,9 @@ func (l *Log) Stats() Stats {
 
 // Err returns why lines cannot be written, with CodeFull, or nil.
 func (l *Log) Err() error {
+	if !l.failing.Load() {
+		return nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.refusal()
@@ -275,15 +281,24 @@ func (l *Log) refusal() error {
 	return matcher.Errorf(matcher.CodeFull, "the audit cannot be written: %w", l.fault).Mask("the audit cannot be written")
 }
 
-// Add writes the line of an entry. status is that of the answer. It returns CodeFull if the
+// Add writes the line of an entry, and returns when it is in the file. Lines of concurrent
+// calls share a write. status is that of the answer. Add returns CodeFull if the
 // line cannot be written. Without an audit it does nothing.
 func (l *Log) Add(e *Entry, status int) error {
 	if l.settings.Load().File == "" {
 		return nil
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.addEntry(e, status)
+	b, leader, err := l.addToBatch(e, status)
+	l.mu.Unlock()
+	if b == nil {
+		return err
+	}
+	if leader {
+		l.lead(b)
+	}
+	<-b.done
+	return b.err
 }
 
 // setFault makes err the reason why lines cannot be written.
@@ -292,4 +307,10 @@ func (l *Log) setFault(err error) {
 		l.log.Error("the audit cannot be written: operations that need a line are refused; trying again", "file", l.path, "error", err)
 	}
 	l.fault = err
+	l.failing.Store(true)
+}
+
+func (l *Log) clearFault() {
+	l.fault = nil
+	l.failing.Store(false)
 }

@@ -9,25 +9,12 @@ import (
 	"nearside/matcher/store"
 )
 
-// addEntry writes the line of an entry. The caller holds l.mu.
+// addEntry writes the line of an entry at once. The caller holds l.mu.
 func (l *Log) addEntry(e *Entry, status int) error {
-	if err := l.refusal(); err != nil {
-		l.failures.Add(1)
+	if _, _, err := l.addToBatch(e, status); err != nil {
 		return err
 	}
-	if l.file == nil {
-		return nil // the audit was switched off
-	}
-	l.content = e.appendContent(l.content[:0], outcome{status: status, results: e.Results, count: e.Count, now: l.now()})
-	content := l.content
-	if cap(content) > contentKept {
-		l.content = nil
-	}
-	if err := l.writeLines([][]byte{content}); err != nil {
-		l.failures.Add(1)
-		return err
-	}
-	return nil
+	return l.writeBatch()
 }
 
 // contentKept is the largest size of a buffer that is used again.
@@ -35,14 +22,23 @@ const contentKept = 64 << 10
 
 // writeLines writes the lines with the given contents, all or none. The caller holds l.mu.
 func (l *Log) writeLines(contents [][]byte) error {
+	if err := l.writeBatch(); err != nil {
+		return err
+	}
 	text, head := l.encode(contents)
+	return l.writeText(text, head, len(contents))
+}
+
+// writeText appends lines to the current file, or to a new one if they would make it too
+// large. The caller holds l.mu.
+func (l *Log) writeText(text []byte, head Head, lines int) error {
 	if l.size > 0 && l.size+int64(len(text)) > l.maxBytes {
 		if err := l.rotate(); err != nil {
 			l.setFault(err)
 			return l.refusal()
 		}
 	}
-	return l.appendText(text, head, len(contents))
+	return l.appendText(text, head, lines)
 }
 
 // encode returns the lines with the given contents, and the head after them. The text is
@@ -52,7 +48,7 @@ func (l *Log) encode(contents [][]byte) (text []byte, head Head) {
 	for _, content := range contents {
 		text, head = l.chain.appendLine(text, head, content)
 	}
-	if cap(text) <= contentKept {
+	if cap(text) <= batchBytes {
 		l.buffer = text
 	}
 	return text, head
