@@ -68,11 +68,12 @@ func Open(dir string, log *slog.Logger, kinds ...Kind) (*Runner, error) {
 		if rec.State != Running {
 			continue
 		}
-		if !r.kinds[rec.Kind].Resumes {
+		switch {
+		case !r.kinds[rec.Kind].Resumes:
 			r.finish(t, nil, errInterrupted)
-		} else if r.running == nil {
+		case r.running == nil:
 			r.running = t
-		} else { // the end of the running one could not be written
+		default: // the end of the running one could not be written
 			r.waiting = append(r.waiting, t)
 		}
 	}
