@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
 
 	"nearside/internal/erase"
 	"nearside/matcher"
@@ -111,40 +110,4 @@ func (c *eraseCmd) request() (method, path string, query url.Values, body any, e
 		return "", "", nil, nil, err
 	}
 	return http.MethodPost, "/1/erase", nil, fields, nil
-}
-
-// taskPoll is the pause between two requests for the state of a task.
-const taskPoll = 300 * time.Millisecond
-
-// waitTask waits for the end of a task and returns its report. It shows the progress on a
-// terminal.
-func (c *client) waitTask(s *system, id string) ([]byte, error) {
-	bar := newTaskProgress(s.stderr)
-	defer bar.close()
-	for {
-		data, err := c.call(s.ctx, http.MethodGet, "/1/tasks/"+id, nil, nil)
-		if err != nil {
-			return nil, fmt.Errorf("task %s: %w", id, err)
-		}
-		var t struct {
-			State, Error string
-			Progress     float64
-			Report       json.RawMessage
-		}
-		if err := json.Unmarshal(data, &t); err != nil {
-			return nil, fmt.Errorf("server: task %s: %w", id, err)
-		}
-		switch t.State {
-		case "done":
-			return t.Report, nil
-		case "failed":
-			return nil, fmt.Errorf("task %s has failed: %s", id, t.Error)
-		}
-		bar.setPart(t.Progress)
-		select {
-		case <-time.After(taskPoll):
-		case <-s.ctx.Done():
-			return nil, fmt.Errorf("task %s continues on the server: %w", id, s.ctx.Err())
-		}
-	}
 }

@@ -51,8 +51,8 @@ func (p *progress) close() {
 	p.bar = nil
 }
 
-// newTaskProgress returns the progress of a task of the server.
-func newTaskProgress(w io.Writer) *progress {
+// newPartProgress returns the progress of work whose done part is known.
+func newPartProgress(w io.Writer) *progress {
 	if !isTerminal(w) {
 		return &progress{}
 	}
@@ -63,7 +63,7 @@ func newTaskProgress(w io.Writer) *progress {
 	)}
 }
 
-// setPart shows the part of a task that is done, from 0 to 1.
+// setPart shows the part of the work that is done, from 0 to 1.
 func (p *progress) setPart(part float64) {
 	if p.bar != nil {
 		_ = p.bar.Set(int(1000 * part))

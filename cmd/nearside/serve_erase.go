@@ -9,6 +9,6 @@ import (
 func (s *service) eraseKind() task.Kind {
 	return erase.New(erase.Options{
 		Dir: s.config.DataDir, Store: s.store, Memory: s.memory, Registry: s.registry,
-		Snapshots: s.snapshots.Load().folder, AuditFile: s.config.Audit.File,
+		Snapshots: s.snapshots.Load().folder, AuditFile: func() string { return s.audit.Settings().File },
 	})
 }

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
-	"time"
 
 	"nearside/internal/snapshot"
 )
@@ -62,44 +59,11 @@ func (c *snapshotCreateCmd) Run(s *system) error {
 	if err := json.Unmarshal(data, &started); err != nil {
 		return fmt.Errorf("server: answer: %w", err)
 	}
-	report, err := server.waitForTask(s.ctx, started.Task)
+	report, err := server.waitTask(s, started.Task)
 	if err != nil {
 		return err
 	}
 	return printLine(s, report)
-}
-
-// taskPollPause is the time between two questions about a task.
-const taskPollPause = 100 * time.Millisecond
-
-// waitForTask waits for the end of a task and returns its report.
-func (c *client) waitForTask(ctx context.Context, id string) (report json.RawMessage, err error) {
-	pause := time.NewTicker(taskPollPause)
-	defer pause.Stop()
-	for {
-		data, err := c.call(ctx, http.MethodGet, "/1/tasks/"+url.PathEscape(id), nil, nil)
-		if err != nil {
-			return nil, err
-		}
-		var task struct {
-			State, Error string
-			Report       json.RawMessage
-		}
-		if err := json.Unmarshal(data, &task); err != nil {
-			return nil, fmt.Errorf("server: answer: %w", err)
-		}
-		switch task.State {
-		case "done":
-			return task.Report, nil
-		case "failed":
-			return nil, fmt.Errorf("task %s failed: %s", id, task.Error)
-		}
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w; task %s goes on", context.Cause(ctx), id)
-		}
-	}
 }
 
 type snapshotListCmd struct{ remoteFlag }
@@ -236,7 +200,9 @@ It needs no server. Each file that is missing, changed or not in the manifest is
 
 // Run verifies a snapshot.
 func (c *snapshotVerifyCmd) Run(s *system) error {
-	m, err := snapshot.Verify(s.ctx, c.Snapshot, snapshotProgress(s))
+	bar := newPartProgress(s.stderr)
+	m, err := snapshot.Verify(s.ctx, c.Snapshot, bar.setPart)
+	bar.close()
 	if err != nil {
 		return fmt.Errorf("the snapshot %s was not verified:\n%w", c.Snapshot, err)
 	}
@@ -248,20 +214,6 @@ func printManifest(s *system, m *snapshot.Manifest) error {
 	return printJSON(s, map[string]any{
 		"name": m.Name, "create_time": m.Created, "version": m.Version, "records": m.Records, "files": len(m.Files), "bytes": m.Bytes,
 	})
-}
-
-// snapshotProgress returns a function that shows progress on a terminal.
-func snapshotProgress(s *system) func(part float64) {
-	if !isTerminal(s.stderr) {
-		return nil
-	}
-	last := -1
-	return func(part float64) {
-		if percent := int(part * 100); percent != last {
-			last = percent
-			_, _ = fmt.Fprintf(s.stderr, "\r%3d %%\r", percent) // an error of stderr cannot be reported anywhere
-		}
-	}
 }
 
 type snapshotRestoreCmd struct {
@@ -283,7 +235,9 @@ It needs no server. First, the whole snapshot is verified as by nearside snapsho
 
 // Run restores a snapshot.
 func (c *snapshotRestoreCmd) Run(s *system) error {
-	m, err := snapshot.Restore(s.ctx, c.Snapshot, c.DataDir, snapshotProgress(s))
+	bar := newPartProgress(s.stderr)
+	m, err := snapshot.Restore(s.ctx, c.Snapshot, c.DataDir, bar.setPart)
+	bar.close()
 	if err != nil {
 		return fmt.Errorf("%s was not restored:\n%w", c.Snapshot, err)
 	}

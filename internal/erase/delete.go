@@ -19,6 +19,16 @@ func PackIDs(ids []matcher.ID) []byte {
 	return packed
 }
 
+// unpackIDs returns the IDs of a Request, sorted and without repetitions.
+func unpackIDs(packed []byte) []matcher.ID {
+	var ids []matcher.ID
+	for id := range slices.Chunk(packed, len(matcher.ID{})) {
+		ids = append(ids, matcher.ID(id))
+	}
+	slices.SortFunc(ids, matcher.ID.Compare)
+	return slices.Compact(ids)
+}
+
 // collect writes the targets with the descriptors that they have now.
 func (j *job) collect(ctx context.Context) error {
 	versions := map[uint32]bool{}
@@ -39,8 +49,8 @@ func (j *job) collect(ctx context.Context) error {
 // addAll calls add with every target.
 func (j *job) addAll(ctx context.Context, add func(*target) error) error {
 	if j.request.Account == nil {
-		for id := range slices.Chunk(j.request.IDs, len(matcher.ID{})) {
-			if err := errors.Join(ctx.Err(), add(j.targetOf(j.request.Origin, matcher.ID(id)))); err != nil {
+		for _, id := range unpackIDs(j.request.IDs) {
+			if err := errors.Join(ctx.Err(), add(j.targetOf(j.request.Origin, id))); err != nil {
 				return err
 			}
 		}

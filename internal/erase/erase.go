@@ -37,8 +37,9 @@ type Options struct {
 	Registry *matcher.Registry
 	// Snapshots are the snapshots in the data directory. nil: there are none.
 	Snapshots Snapshots
-	// AuditFile is the path of the audit. Rotated files have it as a prefix. "": none.
-	AuditFile string
+	// AuditFile returns the path of the audit; "": there is none. Rotated files have it as a
+	// prefix. nil: there is never an audit.
+	AuditFile func() string
 	// BytesPerSecond limits the rate of reading and writing; 0 means DefaultRate.
 	BytesPerSecond int64
 }
@@ -47,6 +48,8 @@ type Options struct {
 type Snapshots interface {
 	// Dir returns the folder that has a folder for each snapshot, under its name.
 	Dir() string
+	// Has reports whether there is a snapshot with a name. Dir may have other files.
+	Has(name string) bool
 	// Delete removes a snapshot as a whole.
 	Delete(name string) error
 }
@@ -70,6 +73,7 @@ func New(o Options) task.Kind {
 	if o.BytesPerSecond == 0 {
 		o.BytesPerSecond = DefaultRate
 	}
+	o.Dir = realPath(o.Dir)
 	e := &Eraser{o}
 	return task.Kind{Name: Kind, Resumes: true, Run: e.run}
 }
@@ -101,6 +105,7 @@ func (e *Eraser) run(ctx context.Context, t *task.Task) (any, error) {
 	if j.dir, err = t.Dir(); err != nil {
 		return nil, err
 	}
+	j.dir = realPath(j.dir)
 	if err := j.readState(); err != nil {
 		return nil, err
 	}

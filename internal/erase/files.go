@@ -26,10 +26,17 @@ type dirFiles struct {
 // were listed.
 const openAttempts = 20
 
-// openDir opens all files below dir, except those that skip selects. used reports whether
+// lostFound is a folder in the root of a file system. Often, only root may read it.
+const lostFound = "lost+found"
+
+// openDir opens all files below dir, except those that skip selects. dir may be a symbolic
+// link, or a file. used reports whether
 // a file, given by its name relative to dir, is complete; nil: all are.
 func openDir(dir string, skip func(path string) bool, used func(name string) bool) (*dirFiles, error) {
-	var err error
+	dir, err := filepath.EvalSymlinks(dir) // WalkDir does not follow the first one
+	if err != nil {
+		return nil, err
+	}
 	for range openAttempts {
 		files := &dirFiles{}
 		if err = files.open(dir, skip, used); err == nil {
@@ -46,6 +53,8 @@ func openDir(dir string, skip func(path string) bool, used func(name string) boo
 func (f *dirFiles) open(dir string, skip func(path string) bool, used func(name string) bool) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
+		case errors.Is(err, fs.ErrPermission) && d != nil && d.Name() == lostFound:
+			return fs.SkipDir
 		case err != nil:
 			return err
 		case skip != nil && skip(path):
@@ -69,6 +78,23 @@ func (f *dirFiles) open(dir string, skip func(path string) bool, used func(name 
 		f.all = append(f.all, dirFile{File: file, name: name, written: used != nil && !used(name)})
 		return nil
 	})
+}
+
+// realPath returns path as an absolute path without symbolic links.
+func realPath(path string) string {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	return path
+}
+
+// realName is [realPath] for the folder of path. The last element may be a symbolic link,
+// and need not exist.
+func realName(path string) string {
+	return filepath.Join(realPath(filepath.Dir(path)), filepath.Base(path))
 }
 
 func (f *dirFiles) close() {

@@ -234,6 +234,11 @@ type folder string
 
 func (f folder) Dir() string { return string(f) }
 
+func (f folder) Has(name string) bool {
+	_, err := os.Stat(filepath.Join(string(f), name, "FORMAT"))
+	return err == nil
+}
+
 func (f folder) Delete(name string) error { return os.RemoveAll(filepath.Join(string(f), name)) }
 
 // TestSnapshots erases a face that one of two snapshots has, first without and then with
@@ -262,5 +267,60 @@ func TestSnapshots(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(snapshots, "without")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestForeignSnapshots erases a face while the folder of snapshots has other entries: a file
+// with its ID, a link to the snapshot of it, and a link to nothing.
+func TestForeignSnapshots(t *testing.T) {
+	dir, from := t.TempDir(), t.TempDir()
+	snapshots := filepath.Join(dir, "snapshots")
+	w := newWorld(t, dir, func(o *erase.Options) { o.Snapshots = folder(snapshots) })
+	face := w.object(matcher.Faces, bytesVersion)
+	w.put(face)
+	t.Run("snapshot", func(t *testing.T) {
+		newWorld(t, from, nil).put(face)
+		t.Cleanup(func() { copyTree(t, from, filepath.Join(snapshots, "snapshot")) })
+	})
+	plant(t, snapshots, "export.ndjson", []byte(face.ID.String()))
+	testkit.Check(t, os.Symlink("snapshot", filepath.Join(snapshots, "a")))
+	testkit.Check(t, os.Symlink("nowhere", filepath.Join(snapshots, "b")))
+	request := erase.Request{Origin: matcher.Faces, IDs: erase.PackIDs([]matcher.ID{face.ID})}
+	found := func(places []erase.Remain) (all []string) {
+		for _, r := range places {
+			all = append(all, r.In+" "+r.File)
+		}
+		return all
+	}
+	want := []string{"file snapshots/a", "file snapshots/export.ndjson", "snapshot snapshots/snapshot"}
+	if got := found(w.wait(w.start(request)).Remains); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	request.Snapshots = true
+	report := w.wait(w.start(request))
+	if got := found(report.Remains); !slices.Equal(got, []string{"file snapshots/export.ndjson"}) || !slices.Equal(report.Snapshots, []string{"snapshot"}) {
+		t.Errorf("got %+v", report)
+	}
+}
+
+// TestPaths erases from a data directory with another path than that of the audit: a link,
+// and a relative path. An ID is given twice.
+func TestPaths(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	testkit.Check(t, os.Mkdir(dir, 0o700))
+	testkit.Check(t, os.Symlink("data", filepath.Dir(dir)+"/link"))
+	t.Chdir(filepath.Dir(dir))
+	audit := filepath.Join(dir, "audit.ndjson")
+	for _, data := range []string{"link", "data"} {
+		t.Run(data, func(t *testing.T) {
+			w := newWorld(t, data, func(o *erase.Options) { o.AuditFile = func() string { return audit } })
+			face := w.object(matcher.Faces, bytesVersion)
+			w.put(face)
+			plant(t, dir, "audit.ndjson", []byte(face.ID.String()))
+			report := w.wait(w.start(erase.Request{Origin: matcher.Faces, IDs: erase.PackIDs([]matcher.ID{face.ID, face.ID})}))
+			if report.Objects != 1 || len(report.Remains) != 1 || report.Remains[0].In != "audit" {
+				t.Errorf("got %+v", report)
+			}
+		})
 	}
 }

@@ -3,6 +3,8 @@ package erase
 import (
 	"cmp"
 	"slices"
+
+	"nearside/matcher/store"
 )
 
 // Report is the result of an erasure.
@@ -38,7 +40,9 @@ func (r *Report) Proven() bool {
 
 // settled reports whether rewriting files again cannot help.
 func (r *Report) settled() bool {
-	return !slices.ContainsFunc(r.Remains, func(m Remain) bool { return m.In != inAudit && m.In != inSnapshot })
+	return !slices.ContainsFunc(r.Remains, func(m Remain) bool {
+		return !slices.Contains([]string{inAudit, inSnapshot, inFile, store.PluginKind}, m.In)
+	})
 }
 
 // addRemain adds to the count of a place.

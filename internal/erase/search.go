@@ -3,7 +3,6 @@ package erase
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -157,7 +156,7 @@ const (
 
 func (j *job) kindOfFile(f *dirFile) string {
 	switch kind := store.KindOfFile(filepath.Base(f.name)); {
-	case j.AuditFile != "" && strings.HasPrefix(f.Name(), j.AuditFile):
+	case j.isAudit(f.Name()):
 		return inAudit
 	case kind == store.TableFile:
 		return inTable
@@ -169,61 +168,11 @@ func (j *job) kindOfFile(f *dirFile) string {
 	return inFile
 }
 
-// checkSnapshots searches each snapshot for the targets. Snapshots that have one are
-// deleted, or listed in the report.
-func (j *job) checkSnapshots(ctx context.Context) error {
-	if j.Snapshots == nil {
-		return nil
+// isAudit reports whether the file with a path belongs to the audit.
+func (j *job) isAudit(path string) bool {
+	if j.AuditFile == nil || j.AuditFile() == "" {
+		return false
 	}
-	folders, err := filepath.Glob(filepath.Join(j.Snapshots.Dir(), "*"))
-	if err != nil {
-		return err
-	}
-	for _, folder := range folders {
-		places, err := j.countInSnapshot(ctx, folder)
-		name := filepath.Base(folder)
-		switch {
-		case err != nil:
-			return fmt.Errorf("snapshot %s: %w", name, err)
-		case places == 0:
-		case j.request.Snapshots:
-			if err := j.Snapshots.Delete(name); err != nil {
-				return fmt.Errorf("snapshot %s cannot be deleted: %w", name, err)
-			}
-			j.report.Snapshots = append(j.report.Snapshots, name)
-		default:
-			file, err := filepath.Rel(j.Dir, folder)
-			if err != nil {
-				return err
-			}
-			j.report.addRemain(Remain{File: file, In: inSnapshot, Found: "id", Count: places})
-		}
-	}
-	return nil
-}
-
-// countInSnapshot returns how many places of a snapshot have an ID or a descriptor of a
-// target. Descriptors that existing objects have do not count, because the IDs decide.
-func (j *job) countInSnapshot(ctx context.Context, folder string) (places int, err error) {
-	files, err := openDir(folder, nil, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer files.close()
-	counted := *j // its report is not changed
-	err = counted.searchTargets(ctx, files, (*pass).searchRecords, func(p *pass, _ *dirFile, found *findings) {
-		for tag, n := range found.raw {
-			if p.wanted[tag].descriptor == nil || !p.wanted[tag].shared {
-				places += n
-			}
-		}
-		for tag, kinds := range found.decoded {
-			for _, n := range kinds {
-				if p.wanted[tag].descriptor == nil || !p.wanted[tag].shared {
-					places += n
-				}
-			}
-		}
-	})
-	return places, errors.Join(err, ctx.Err())
+	rest, ok := strings.CutPrefix(path, realName(j.AuditFile()))
+	return ok && strings.Trim(rest, ".0123456789") == "" // rotated files have numbers
 }

@@ -71,7 +71,7 @@ func (j *job) isUsed(name string) bool {
 // skipped reports whether a file of the data directory is not searched with the others: it
 // belongs to this task, or to a snapshot.
 func (j *job) skipped(path string) bool {
-	if j.Snapshots != nil && within(path, j.Snapshots.Dir()) {
+	if j.Snapshots != nil && within(path, realName(j.Snapshots.Dir())) {
 		return true
 	}
 	return within(path, j.dir) || strings.HasPrefix(path, j.dir+".json")

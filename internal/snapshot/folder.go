@@ -85,6 +85,12 @@ func (f *Folder) Find(name string) (Info, error) {
 	return Info{}, notFound(name)
 }
 
+// Has reports whether there is a snapshot with a name.
+func (f *Folder) Has(name string) bool {
+	_, ok := f.read(name)
+	return ok
+}
+
 func notFound(name string) error {
 	return matcher.Errorf(matcher.CodeTaskNotFound, "name: there is no snapshot %.80q", name)
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nearside/matcher"
 )
 
 // State is the state of a task.
@@ -51,8 +53,8 @@ const (
 	suffixNew    = ".new" // a record that is being written
 )
 
-// read returns all records, in the order of their creation. It removes what an
-// interrupted write has left, and reports files that are no records to log.
+// read returns all records, in the order of their creation. It removes what interrupted
+// calls of write and clear have left, and reports files that are not records to log.
 func (d files) read(log *slog.Logger) ([]*record, error) {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return nil, err
@@ -64,6 +66,7 @@ func (d files) read(log *slog.Logger) ([]*record, error) {
 	var all []*record
 	for _, e := range entries {
 		path := filepath.Join(string(d), e.Name())
+		var err error
 		switch {
 		case strings.HasSuffix(e.Name(), suffixNew):
 			err = os.Remove(path)
@@ -77,8 +80,23 @@ func (d files) read(log *slog.Logger) ([]*record, error) {
 			log.Warn("a file of a task is ignored", "file", path, "error", err)
 		}
 	}
+	if err := d.clearEnded(entries, all); err != nil {
+		log.Warn("the files of an ended task cannot be removed", "error", err)
+	}
 	slices.SortFunc(all, func(a, b *record) int { return a.Created.Compare(b.Created) })
 	return all, nil
+}
+
+// clearEnded removes the folders of tasks that are not running. They may have personal
+// data.
+func (d files) clearEnded(entries []fs.DirEntry, all []*record) (err error) {
+	for _, e := range entries {
+		running := slices.ContainsFunc(all, func(r *record) bool { return r.ID == e.Name() && r.State == Running })
+		if _, fault := matcher.ParseID(e.Name()); fault == nil && e.IsDir() && !running {
+			err = errors.Join(err, d.clear(e.Name()))
+		}
+	}
+	return err
 }
 
 func readRecord(path string) (*record, error) {
@@ -96,14 +114,22 @@ func readRecord(path string) (*record, error) {
 	return r, nil
 }
 
-// write writes the record durably: after a power loss, the file has the old or the new
-// record.
+// write writes the record durably: after a power loss or an error, the file has the old or
+// the new record.
 func (d files) write(r *record) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(string(d), r.ID+suffixRecord)
+	if err := replace(path, b); err != nil {
+		return errors.Join(err, removeIfExists(path+suffixNew))
+	}
+	return d.sync()
+}
+
+// replace replaces the content of a file. It may leave a file with suffixNew.
+func replace(path string, b []byte) error {
 	f, err := os.OpenFile(path+suffixNew, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -112,10 +138,14 @@ func (d files) write(r *record) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(path+suffixNew, path); err != nil {
+	return os.Rename(path+suffixNew, path)
+}
+
+func removeIfExists(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return d.sync()
+	return nil
 }
 
 // remove removes the record of a task.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"nearside/matcher"
@@ -44,6 +45,7 @@ type Runner struct {
 	mu      sync.Mutex
 	tasks   []*Task // in the order of their creation
 	running *Task   // nil if none runs
+	waiting []*Task // interrupted ones that continue after running, in their order
 	stop    context.CancelCauseFunc
 	closed  bool
 }
@@ -66,10 +68,13 @@ func Open(dir string, log *slog.Logger, kinds ...Kind) (*Runner, error) {
 		if rec.State != Running {
 			continue
 		}
-		if !r.kinds[rec.Kind].Resumes {
+		switch {
+		case !r.kinds[rec.Kind].Resumes:
 			r.finish(t, nil, errInterrupted)
-		} else if r.running == nil {
+		case r.running == nil:
 			r.running = t
+		default: // the end of the running one could not be written
+			r.waiting = append(r.waiting, t)
 		}
 	}
 	return r, nil
@@ -87,7 +92,7 @@ func (r *Runner) Resume() {
 }
 
 // Start starts a task of a kind with the input, which becomes JSON, and returns it. It
-// returns a *RunningError while another task runs.
+// returns a *RunningError while another task runs, and CodeFull if the disk is full.
 func (r *Runner) Start(kind, name string, input any) (Info, error) {
 	b, err := json.Marshal(input)
 	if err != nil {
@@ -108,7 +113,9 @@ func (r *Runner) Start(kind, name string, input any) (Info, error) {
 		Info:  Info{ID: matcher.NewID().String(), Kind: kind, Name: name, State: Running, Created: time.Now().UTC()},
 		Input: b,
 	}}
-	if err := r.files.write(&t.record); err != nil {
+	if err := r.files.write(&t.record); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return Info{}, matcher.Errorf(matcher.CodeFull, "the record of the task cannot be written: the disk is full: %w", err)
+	} else if err != nil {
 		return Info{}, fmt.Errorf("task: the record cannot be written: %w", err)
 	}
 	r.running, r.tasks = t, append(r.tasks, t)
@@ -137,6 +144,12 @@ func (r *Runner) launch(t *Task) {
 		}
 		r.finish(t, report, err)
 		r.running, r.stop = nil, nil
+		if len(r.waiting) > 0 {
+			r.running, r.waiting = r.waiting[0], r.waiting[1:]
+			if !r.closed {
+				r.launch(r.running)
+			}
+		}
 	})
 }
 
@@ -155,7 +168,14 @@ func (r *Runner) finish(t *Task, report any, err error) {
 	} else {
 		rec.Progress = 1
 	}
-	if fault := errors.Join(r.files.clear(rec.ID), r.files.write(rec)); fault != nil {
+	// The record is first, because a task that continues needs its files. If the disk is full,
+	// the removal of the files makes room for it.
+	fault := r.files.write(rec)
+	cleared := r.files.clear(rec.ID)
+	if fault != nil {
+		fault = r.files.write(rec)
+	}
+	if fault = errors.Join(fault, cleared); fault != nil {
 		r.log.Error("the record of a task cannot be written", "task", rec.ID, "error", fault)
 	}
 	r.log.Info("a task has ended", "task", rec.ID, "kind", rec.Kind, "state", string(rec.State), "error", rec.Error)

@@ -191,3 +191,51 @@ func TestRecords(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLeftFolders opens a folder of tasks in which the folders of ended tasks remained.
+func TestLeftFolders(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t, dir, true)
+	ended := w.start("copy")
+	<-w.running
+	w.end(ended, nil)
+	running := w.start("copy")
+	<-w.running
+	w.runner.Close()
+	const unknown = "5dc73618-3df8-563e-bc95-4cff773c93ec"
+	for _, name := range []string{ended, running, unknown, "other"} {
+		if err := os.MkdirAll(filepath.Join(dir, name, "files"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newWorld(t, dir, true)
+	for name, want := range map[string]bool{ended: false, running: true, unknown: false, "other": true} {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
+			t.Errorf("folder %s: got %v, want it to exist: %v", name, err, want)
+		}
+	}
+}
+
+// TestSeveralInterrupted opens two records of running tasks. Both continue, in their order.
+func TestSeveralInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	for name, created := range map[string]string{"a": "2026-01-02T00:00:00Z", "b": "2026-01-01T00:00:00Z"} {
+		text := `{"id":"` + name + `","kind":"copy","state":"running","input":[],"create_time":"` + created + `"}`
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newWorld(t, dir, true)
+	w.runner.Resume()
+	for _, want := range []string{"b", "a"} {
+		if got := (<-w.running).ID(); got != want {
+			t.Fatalf("%s continues, want %s", got, want)
+		}
+		w.end(want, nil)
+	}
+	for _, info := range w.runner.List() {
+		if info.State != task.Done {
+			t.Errorf("got %+v", info)
+		}
+	}
+}

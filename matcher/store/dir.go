@@ -36,6 +36,9 @@ const (
 // store ignores it, also in a directory that is otherwise empty.
 const SnapshotsDir = "snapshots"
 
+// lostFound is a folder in the root of a file system. Often, only root may read it.
+const lostFound = "lost+found"
+
 // dirState tells whether a data directory was created completely.
 type dirState int
 
@@ -62,7 +65,7 @@ func inspectDir(fs vfs.FS, dir string) (dirState, error) {
 	}
 	for _, name := range names {
 		switch name {
-		case "lost+found", SnapshotsDir: // the first one is in the root of a file system
+		case lostFound, SnapshotsDir:
 			continue
 		case nameCommitted, nameID:
 			return 0, damageError(dir, fmt.Errorf("the file %s is missing", nameFormat))

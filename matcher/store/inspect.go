@@ -121,13 +121,21 @@ func canMake(dir string) error {
 	return nil
 }
 
-// diskBytes returns the disk space of all files in dir but snapshots. It ignores files that are
+// diskBytes returns the disk space of all files in dir but snapshots and lost+found. It ignores files that are
 // removed while it runs.
 func diskBytes(dir string) (int64, error) {
 	sum := int64(0)
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if name == filepath.Join(dir, SnapshotsDir) {
-			return fs.SkipDir
+	dir, err := filepath.EvalSymlinks(dir) // WalkDir does not follow the first one
+	if err != nil {
+		return 0, ignoreGone(err)
+	}
+	err = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		switch name {
+		case filepath.Join(dir, SnapshotsDir), filepath.Join(dir, lostFound):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil // a symbolic link: SkipDir would skip the rest of dir
 		}
 		if err != nil || d.IsDir() {
 			return ignoreGone(err)

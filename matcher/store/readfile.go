@@ -57,15 +57,18 @@ func KindOfKey(key []byte) string {
 	case kindJournal:
 		return "journal"
 	case kindValue:
-		return "data of a plugin"
+		return PluginKind
 	case kindAudit:
 		return AuditKind
 	}
 	return "record"
 }
 
-// AuditKind is the description of a record of the audit.
-const AuditKind = "audit"
+// Descriptions of records that others than the store own.
+const (
+	AuditKind  = "audit"
+	PluginKind = "data of a plugin"
+)
 
 // ReadRecords reads an open file of a database without the database, and calls f with
 // everything that it stores: deleted and replaced records, too. The value of a deletion is
