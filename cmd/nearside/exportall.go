@@ -22,8 +22,11 @@ func (c *exportCmd) checkAlone() error {
 		name  string
 		given bool
 	}{
-		{"--origin", c.Origin != "faces"}, {"--list", c.List != ""}, {"--filter", len(c.Filter) > 0},
-		{"--descriptor", c.Descriptor != "base64"}, {"--output", c.Output != ""},
+		{"--origin", c.Origin != "faces"},
+		{"--list", c.List != ""},
+		{"--filter", len(c.Filter) > 0},
+		{"--descriptor", c.Descriptor != "base64"},
+		{"--output", c.Output != ""},
 	} {
 		if flag.given {
 			return usagef("%s: must not be given together with --all", flag.name)

@@ -19,8 +19,12 @@ func (c *importCmd) checkAlone() error {
 		name  string
 		given bool
 	}{
-		{"FILE", len(c.Files) > 0}, {"--list", c.List != ""}, {"--version", c.Version != 0},
-		{"--origin", c.Origin != "faces"}, {"--ids", c.IDs != "auto"}, {c.firstTableFlag(), c.firstTableFlag() != ""},
+		{"FILE", len(c.Files) > 0},
+		{"--list", c.List != ""},
+		{"--version", c.Version != 0},
+		{"--origin", c.Origin != "faces"},
+		{"--ids", c.IDs != "auto"},
+		{c.firstTableFlag(), c.firstTableFlag() != ""},
 	} {
 		if flag.given {
 			return usagef("%s: must not be given together with --all", flag.name)

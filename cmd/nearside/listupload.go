@@ -107,11 +107,11 @@ func (u *listUpload) sendLine(ctx context.Context, l listLine) error {
 	return nil
 }
 
-// listConflict is an error about a list of the server that differs from the list of the
+// listConflictError is an error about a list of the server that differs from the list of the
 // export in a field that cannot be changed.
-type listConflict struct{ id, field, stored, moved string }
+type listConflictError struct{ id, field, stored, moved string }
 
-func (c listConflict) Error() string {
+func (c listConflictError) Error() string {
 	return fmt.Sprintf("list %s exists on the server with %s %s, which cannot be changed to %s; delete it there and import again", c.id, c.field, orNone(c.stored), orNone(c.moved))
 }
 
@@ -124,7 +124,7 @@ func orNone(text string) string {
 
 // isRejection reports whether err concerns only one list.
 func isRejection(err error) bool {
-	if _, ok := errors.AsType[listConflict](err); ok {
+	if _, ok := errors.AsType[listConflictError](err); ok {
 		return true
 	}
 	fault, ok := errors.AsType[*serverError](err)
@@ -149,9 +149,9 @@ func (u *listUpload) putList(ctx context.Context, list movedList) error {
 	}
 	switch {
 	case stored.Account != list.Account:
-		return listConflict{list.ID, "account_id", stored.Account, list.Account}
+		return listConflictError{list.ID, "account_id", stored.Account, list.Account}
 	case stored.CreateTime != list.CreateTime:
-		return listConflict{list.ID, "create_time", stored.CreateTime, list.CreateTime}
+		return listConflictError{list.ID, "create_time", stored.CreateTime, list.CreateTime}
 	case stored.UserData == list.UserData:
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func compareServers(ts *testscript.TestScript, neg bool, args []string) {
 	counts := strings.Split(args[3], ",")
 	for i, name := range []string{"lists", "faces", "events", "attributes"} {
 		ids := idsOf(ts, get, args[0], name)
-		if other := idsOf(ts, get, args[1], name); !slices.Equal(ids, other) || fmt.Sprint(len(ids)) != counts[i] {
+		if other := idsOf(ts, get, args[1], name); !slices.Equal(ids, other) || strconv.Itoa(len(ids)) != counts[i] {
 			ts.Fatalf("%s: %v and %v, want %s", name, ids, other, counts[i])
 		}
 		for _, id := range ids {
