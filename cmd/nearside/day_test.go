@@ -128,13 +128,13 @@ type realServers struct {
 	running map[*testscript.TestScript]*process
 }
 
-// start is the script command `realserver CONFIG`. It starts a server with the data directory
-// data, and sets $URL. The server ends with the script.
+// start is the script command `realserver CONFIG [DIR]`. It starts a server with the data directory
+// DIR, or data, and sets $URL. The server ends with the script.
 func (r *realServers) start(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: realserver CONFIG")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: realserver CONFIG [DIR]")
 	}
-	dir := ts.MkAbs("data")
+	dir := ts.MkAbs(append(args, "data")[1])
 	ts.Check(os.MkdirAll(dir, 0o777))
 	p := start(r.t, ts.MkAbs(args[0]), dir)
 	r.mu.Lock()
@@ -147,7 +147,7 @@ func (r *realServers) start(ts *testscript.TestScript, neg bool, args []string) 
 	ts.Setenv("URL", p.url)
 }
 
-// kill is the script command `killserver`. It ends the server of the script like a crash.
+// kill is the script command `killserver`. It ends the last server of the script like a crash.
 func (r *realServers) kill(ts *testscript.TestScript, neg bool, args []string) {
 	r.mu.Lock()
 	p := r.running[ts]

@@ -15,10 +15,11 @@ import (
 type exportCmd struct {
 	remoteFlag
 	filterFlag
-	Origin     string `help:"Origin of the objects: ${enum}." enum:"faces,events" default:"faces"`
+	Origin     string `help:"Origin of the objects: ${enum}." enum:"faces,events,attributes" default:"faces"`
 	List       string `help:"Only the faces of this list." placeholder:"ID"`
 	Descriptor string `help:"How descriptors are written: ${enum}." enum:"base64,numbers" default:"base64"`
 	Output     string `short:"o" help:"File to write instead of the standard output. It appears when it is complete." placeholder:"FILE"`
+	All        string `help:"Folder to write everything to: lists, faces, events and attributes. It must be empty or must not exist." placeholder:"DIR"`
 }
 
 // Help is printed below the flags.
@@ -28,8 +29,11 @@ func (*exportCmd) Help() string {
     nearside export -o faces.ndjson
     nearside export -o faces.ndjson.zst
     nearside export --origin events --filter create_time__gte=now-7d
+    nearside export --all moved --key-file admin.key
 
-An export is not a backup: its lines are not of one moment, and it has no attributes, no empty lists, and neither user_data nor times of lists. Use nearside snapshot for backups.
+An export is not a backup: its lines are not of one moment. Without --all, it has one origin, no empty lists, and neither user_data nor times of lists. Use nearside snapshot for backups.
+
+With --all, the folder has a file for lists and one for each origin, and manifest.json with their sums. nearside import --all moves them to another server, also of another version. Stop writes before, because changes that are made meanwhile may be missing. Configuration, keys, plugins, the values that plugins keep, and the audit are not in it. With keys, --all needs the role admin. The output is JSON with the numbers of objects.
 
 The output has one object with its descriptors per line; nearside import reads it. With --descriptor numbers, a descriptor is an array of numbers instead of base64. With -o, the file is compressed if its name ends with .gz or .zst, and it is replaced when the export is complete. If the export fails or is interrupted, the old file stays.
 
@@ -38,6 +42,9 @@ Exit codes: 0 the export is complete, 1 failed, 2 wrong usage, 130 SIGINT, 143 S
 
 // Run streams the server's export.
 func (c *exportCmd) Run(s *system) error {
+	if c.All != "" {
+		return c.runAll(s)
+	}
 	server, err := c.client(s)
 	if err != nil {
 		return err

@@ -14,10 +14,11 @@ import (
 type importCmd struct {
 	remoteFlag
 	tableFlags
-	Files   []string `arg:"" name:"file" help:"Files: .ndjson, .csv, .parquet, .bvecs, .fvecs, .npy, each also with .gz or .zst, or - for lines of JSON on the standard input."`
+	Files   []string `arg:"" optional:"" name:"file" help:"Files: .ndjson, .csv, .parquet, .bvecs, .fvecs, .npy, each also with .gz or .zst, or - for lines of JSON on the standard input."`
+	All     string   `help:"Folder of nearside export --all, whose lists and objects are imported." placeholder:"DIR"`
 	List    string   `help:"List to add the faces to, or new to create one." placeholder:"ID|new"`
 	Version uint32   `help:"Descriptor version of vector files and tables." placeholder:"N"`
-	Origin  string   `help:"Origin of the objects: ${enum}." enum:"faces,events" default:"faces"`
+	Origin  string   `help:"Origin of the objects: ${enum}." enum:"faces,events,attributes" default:"faces"`
 	IDs     string   `name:"ids" help:"How missing ids are generated. auto: by the server; for vectors, from the file's content and the row. content: from the content of each line, so that importing it again creates no duplicates." enum:"auto,content" default:"auto"`
 }
 
@@ -28,12 +29,15 @@ func (*importCmd) Help() string {
     nearside import people.ndjson --list new
     nearside import base.bvecs.zst --version 1128
     nearside import people.parquet --version 1128 --vector-column embedding --id-column uuid --map name=external_id
+    nearside import --all moved --key-file admin.key
 
 Before it sends anything, the command opens every file and checks its format and its first vector; one of the first 100 rows of a table must be readable. Valid lines are stored even if others are rejected, and each rejected line is printed. A vector becomes a face. Its external_id is its row, counted from 0. Its face_id is derived from the content of the file and the row, so importing the same file again creates no duplicates. With --ids content, the same is true for lines of JSON without an id; equal lines are then one object.
 
 A row of a table (.csv with a line of names, .parquet) becomes a face with the vector of --vector-column. Columns that have the name of a field of faces, such as user_data or age, become this field; --map gives other columns a field. Other columns are not imported, and a note names them. A row without an id gets one as a row of a vector file does.
 
 --list new creates a list when the first face is accepted. The last line of the output is JSON with the numbers of accepted and rejected lines and the id of the list. After Ctrl-C, the command waits for the server's answer and reports what was stored.
+
+With --all, the files of the folder are compared with the sums in manifest.json before anything is sent. Objects and lists that exist are replaced, so the import can be repeated. A list that exists with another account or create_time is rejected. With keys, --all needs the role admin. The output is JSON with the numbers of each file.
 
 Exit codes: 0 all lines were accepted, 1 a line was rejected or the import stopped, 2 wrong usage, 130 SIGINT, 143 SIGTERM.`
 }
@@ -70,6 +74,12 @@ func (s summary) write(w io.Writer) error {
 
 // Run checks everything, then sends the files.
 func (c *importCmd) Run(s *system) error {
+	switch {
+	case c.All != "":
+		return c.runAll(s)
+	case len(c.Files) == 0:
+		return usagef(`expected "<file> ..." or --all`)
+	}
 	jobs, err := c.jobs()
 	if err != nil {
 		return err
@@ -148,6 +158,8 @@ func (c *importCmd) jobs() ([]job, error) {
 			return nil, usagef("-: the standard input can be read only once")
 		case f.hasRows() && c.Version == 0:
 			return nil, usagef("%s: vectors need --version, their descriptor version", path)
+		case f.hasRows() && c.Origin == matcher.Attributes.String():
+			return nil, usagef("%s: vectors and tables need --origin faces or events, got attributes", path)
 		}
 		withVectors = withVectors || f.hasRows()
 		withTable = withTable || f.table != ""

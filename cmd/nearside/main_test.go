@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"cut":        cutFile,
 			"realserver": servers.start,
 			"killserver": servers.kill,
+			"sameworld":  compareServers,
 			"people":     writePeople,
 			"rows":       writeRows,
 			"postlines":  postForLines,

@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -105,4 +107,72 @@ func TestAttributeExpires(t *testing.T) {
 		t.Error("the expired attribute was deleted already, so the checks above prove nothing")
 	}
 	x.call("PUT", "/1/attributes/"+id(1), body(1)).status(201) // creates a new attribute
+}
+
+// TestAttributesMove checks that an import of an export keeps the times when attributes
+// expire.
+func TestAttributesMove(t *testing.T) {
+	x, y := start(t), start(t)
+	account := id(0xa)
+	x.call("PUT", "/1/attributes/"+id(1)+"?ttl=2147483647", `{"create_time":"2026-05-01T00:00:00Z","age":3,"account_id":"`+account+`","descriptor":`+descriptor(v4, 1, 2, 3, 4)+`}`).status(201)
+	x.call("PUT", "/1/attributes/"+id(2), `{"descriptor":`+descriptor(vBody, 5, 6, 7, 8)+`}`).status(201)
+	lines := x.call("GET", "/1/export?origin=attributes", "").status(200).body
+	if got := len(timesOf(t, lines)); got != 2 {
+		t.Fatalf("%d attributes: %s", got, lines)
+	}
+	for range 2 { // a repeated import changes nothing
+		y.call("POST", "/1/import?origin=attributes", string(lines)).status(200).json(`{"accepted":2,"rejected":0,"errors":[]}`)
+		if moved := y.call("GET", "/1/export?origin=attributes", "").status(200).body; !bytes.Equal(moved, lines) {
+			t.Errorf("%s\nwant %s", moved, lines)
+		}
+	}
+	if mine := y.call("GET", "/1/export?origin=attributes&account_id="+account, "").status(200).body; !bytes.HasPrefix(lines, mine) || bytes.Count(mine, []byte("\n")) != 1 {
+		t.Errorf("%s", mine)
+	}
+	// The object itself does not have the time.
+	y.call("GET", "/1/attributes/"+id(1), "").json(`{"attribute_id":"` + id(1) + `","account_id":"` + account + `","create_time":"2026-05-01T00:00:00.000Z","age":3}`)
+	y.call("PUT", "/1/attributes/"+id(1), `{"expire_time":"2030-01-01T00:00:00Z","descriptor":`+descriptor(v4, 1, 2, 3, 4)+`}`).fault(12022, "expire_time", "unknown field")
+}
+
+// TestAttributeImportTime checks the time when the attribute of a line expires.
+func TestAttributeImportTime(t *testing.T) {
+	x := start(t)
+	line := func(n int, more string) string {
+		return fmt.Sprintf(`{"attribute_id":"%s","descriptor":%s%s}`, id(n), descriptor(v4, 1, 2, 3, 4), more) + "\n"
+	}
+	began := time.Now().Truncate(time.Millisecond)
+	x.call("POST", "/1/import?origin=attributes", line(1, "")+line(2, `,"expire_time":null`)+line(3, `,"expire_time":"9999-12-31T23:59:59.999Z"`)+
+		line(4, `,"expire_time":"2020-01-01T00:00:00Z"`)+line(5, `,"expire_time":"1970-01-01T00:00:00Z"`)+line(6, `,"expire_time":5`)).status(200).
+		part("accepted", "5").part("errors", `[{"line":6,"detail":"expire_time: must be an RFC 3339 time, got 5"}]`)
+	ended := time.Now()
+	times := timesOf(t, x.call("GET", "/1/export?origin=attributes", "").status(200).body)
+	if len(times) != 3 || times[id(3)] != time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC) {
+		t.Fatalf("%v", times)
+	}
+	for _, n := range []int{1, 2} { // the default of five minutes
+		if got := times[id(n)]; got.Before(began.Add(300*time.Second)) || got.After(ended.Add(300*time.Second)) {
+			t.Errorf("%d: %v, want 300s after %v", n, got, began)
+		}
+	}
+	// A time that is over ends an attribute that exists.
+	x.call("POST", "/1/import?origin=attributes", line(3, `,"expire_time":"1970-01-01T00:00:00Z"`)).status(200).part("accepted", "1")
+	x.call("GET", "/1/attributes/"+id(3), "").fault(22005, id(3))
+	x.call("POST", "/1/import?origin=faces", face(1, descriptor(v4, 1, 2, 3, 4), `,"expire_time":"2030-01-01T00:00:00Z"`)).status(200).
+		part("errors.0.detail", `"expire_time: unknown field"`)
+}
+
+// timesOf returns the times when the attributes of an export expire.
+func timesOf(t *testing.T, lines []byte) map[string]time.Time {
+	times := map[string]time.Time{}
+	for line := range bytes.Lines(lines) {
+		var fields struct {
+			ID   string    `json:"attribute_id"`
+			Time time.Time `json:"expire_time"`
+		}
+		if err := json.Unmarshal(line, &fields); err != nil {
+			t.Fatal(err)
+		}
+		times[fields.ID] = fields.Time
+	}
+	return times
 }

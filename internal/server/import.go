@@ -107,8 +107,8 @@ func (x *exchange) lineOrigin() (matcher.Origin, error) {
 		return matcher.Faces, nil
 	}
 	o, err := matcher.ParseOrigin(text)
-	if err != nil || o == matcher.Attributes {
-		return 0, matcher.Errorf(matcher.CodeBadInput, "origin: must be one of faces, events, got %q", matcher.Shorten(text))
+	if err != nil {
+		return 0, matcher.Errorf(matcher.CodeBadInput, "origin: %w", err)
 	}
 	return o, nil
 }

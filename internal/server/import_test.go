@@ -43,7 +43,7 @@ func TestImport(t *testing.T) {
 	x.call("GET", "/1/faces/"+id(1)+"?descriptor=1", "").status(200).part("descriptor", descriptor(v4, 2, 2, 2, 2))
 
 	x.call("POST", "/1/import?origin=bodies", "").fault(12022, "origin", "bodies")
-	x.call("POST", "/1/import?origin=attributes", "").fault(12022, "origin", "attributes")
+	x.call("POST", "/1/import?origin=attributes&list_id="+id(1), "").fault(12022, "list_id", "attributes")
 	x.call("POST", "/1/import?origin=events&list_id="+id(1), "").fault(12022, "list_id", "events")
 	x.call("POST", "/1/import?list_id=x", "").fault(12022, "list_id", "x")
 	x.call("POST", "/1/import?list_id="+id(1)+"&list_id="+id(1), "").fault(12022, "list_id", "must be given once")
@@ -184,7 +184,7 @@ func TestRoundTrip(t *testing.T) {
 	want := x.call("POST", "/1/matcher/faces", matchBody(key("person-01"), allFaces(`,"limit":1000`))).status(201)
 	y.call("POST", "/1/matcher/faces", matchBody(key("person-01"), allFaces(`,"limit":1000`))).status(201).json(string(want.body))
 
-	x.call("GET", "/1/export?origin=attributes", "").fault(12022, "origin", "attributes")
+	x.call("GET", "/1/export?origin=bodies", "").fault(12022, "origin", "bodies", "faces, events, attributes")
 	x.call("GET", "/1/export?origin=events&list_id="+id(7), "").fault(12022, "list_id", "unknown filter of events")
 	if body := x.call("GET", "/1/export?list_id="+id(7), "").status(200).body; len(body) > 0 {
 		t.Errorf("the export of an unknown list has %s", body)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"nearside/matcher"
 	"nearside/matcher/store"
@@ -100,6 +101,9 @@ func (d lineDecoder) decodeLine(line []byte) (decoded store.ImportLine, cost lin
 	}
 	if err != nil {
 		return decoded, cost, err
+	}
+	if in.Object.Origin == matcher.Attributes && !in.HasExpiry {
+		in.Object.Expires = matcher.TimeOf(time.Now().Add(attributeTTL * time.Second))
 	}
 	if err := d.x.checkLineLists(in, d.list); err != nil {
 		return decoded, cost, err

@@ -29,7 +29,9 @@ func (s *Server) createList(ctx context.Context, x *exchange) error {
 	if err := x.checkList("list_id", l.ID); err != nil {
 		return err
 	}
-	l.CreateTime = matcher.TimeOf(time.Now())
+	if !in.HasTime {
+		l.CreateTime = matcher.TimeOf(time.Now())
+	}
 	if err := x.options.Store.CreateList(ctx, l); err != nil {
 		return err
 	}

@@ -35,6 +35,18 @@ func TestLists(t *testing.T) {
 	x.call("GET", "/1/lists/"+id(1), "").status(200).part("face_count", "0")
 }
 
+// TestListTime checks that a list of another server keeps its time.
+func TestListTime(t *testing.T) {
+	x := start(t)
+	x.call("POST", "/1/lists", `{"list_id":"`+id(1)+`","create_time":"2020-02-29t23:00:00.1239-01:00"}`).status(201)
+	x.call("GET", "/1/lists/"+id(1), "").status(200).part("create_time", `"2020-03-01T00:00:00.123Z"`)
+	x.call("POST", "/1/lists", `{"list_id":"`+id(2)+`","create_time":"1970-01-01T00:00:00Z"}`).status(201)
+	x.call("GET", "/1/lists/"+id(2), "").status(200).part("create_time", `"1970-01-01T00:00:00.000Z"`)
+	x.call("POST", "/1/lists", `{"create_time":7}`).fault(12022, "create_time", "RFC 3339", "7")
+	x.call("POST", "/1/lists", `{"create_time":"yesterday"}`).fault(12022, "create_time", "RFC 3339", "yesterday")
+	x.call("PATCH", "/1/lists/"+id(1), `{"create_time":"2020-03-01T00:00:00Z"}`).fault(12022, "create_time", "unknown field")
+}
+
 func TestListDeleteWithFaces(t *testing.T) {
 	x := start(t)
 	for n := 1; n <= 2; n++ {

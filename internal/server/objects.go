@@ -78,9 +78,12 @@ func (x *exchange) putObject(ctx context.Context, change func(*matcher.Object)) 
 	return x.sendValue(status, map[string]any{field: id})
 }
 
+// attributeTTL is after how many seconds an attribute expires whose request names no time.
+const attributeTTL = 300
+
 // putAttribute stores an attribute that expires after ?ttl seconds.
 func (s *Server) putAttribute(ctx context.Context, x *exchange) error {
-	ttl, err := x.number("ttl", 300, 1, math.MaxInt32)
+	ttl, err := x.number("ttl", attributeTTL, 1, math.MaxInt32)
 	if err != nil {
 		return err
 	}

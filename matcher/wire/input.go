@@ -15,6 +15,7 @@ type ObjectInput struct {
 	Object              matcher.Object // its Lists are as given
 	HasID, HasLists     bool
 	HasTime, HasAccount bool
+	HasExpiry           bool // whether a line of an import has the time when the attribute expires
 
 	// ListAccounts maps the ID of a list to its account, for lists that do not
 	// belong to the account of the face; zero: no account. Only lines of an import
@@ -22,8 +23,11 @@ type ObjectInput struct {
 	ListAccounts map[matcher.ID]matcher.ID
 }
 
-// listAccounts is the field of a line for ObjectInput.ListAccounts.
-const listAccounts = "list_accounts"
+// Fields that only lines of an import or export have.
+const (
+	listAccounts = "list_accounts" // of faces: ObjectInput.ListAccounts
+	expireTime   = "expire_time"   // of attributes: Object.Expires
+)
 
 // eventsMax is the maximum number of events that one request can store.
 const eventsMax = 1000
@@ -55,7 +59,7 @@ func (d *Decoder) Lines(o matcher.Origin) *LineDecoder {
 }
 
 // Decode reads one line, which is the JSON of Object. The line of a face may also have
-// the accounts of its lists.
+// the accounts of its lists, and that of an attribute the time when it expires.
 func (l *LineDecoder) Decode(line []byte) (*ObjectInput, error) {
 	in := &ObjectInput{}
 	if err := l.parse(line, in); err != nil {
@@ -141,6 +145,14 @@ func (b *binder) object(o matcher.Origin, v value, in *ObjectInput) error {
 		case b.line && o == matcher.Faces && key == listAccounts:
 			if !v.isNull() {
 				in.ListAccounts, err = b.listAccounts(v)
+			}
+			return err
+		case b.line && o == matcher.Attributes && key == expireTime:
+			if !v.isNull() {
+				in.HasExpiry = true
+				if obj.Expires, err = v.time(); obj.Expires == 0 { // zero means never
+					obj.Expires = -1
+				}
 			}
 			return err
 		case field == nil:

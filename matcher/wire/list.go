@@ -6,6 +6,7 @@ import "nearside/matcher"
 type ListInput struct {
 	List              matcher.List
 	HasID, HasAccount bool
+	HasTime           bool // false: the list has no CreateTime yet
 }
 
 // List reads the body of POST of a list. A null field is absent.
@@ -14,7 +15,7 @@ func (d *Decoder) List(f Format, body []byte) (*ListInput, error) {
 	err := d.decode(f, body, func(v value) error {
 		return v.strictFields(func(key string, v value) (err error) {
 			switch {
-			case key != "list_id" && key != "account_id" && key != "user_data":
+			case key != "list_id" && key != "account_id" && key != "user_data" && key != "create_time":
 				err = errUnknownField
 			case v.isNull():
 			case key == "list_id":
@@ -23,6 +24,9 @@ func (d *Decoder) List(f Format, body []byte) (*ListInput, error) {
 			case key == "account_id":
 				in.HasAccount = true
 				in.List.Account, err = v.objectID()
+			case key == "create_time":
+				in.HasTime = true
+				in.List.CreateTime, err = v.time()
 			default:
 				in.List.UserData, err = v.keptText()
 			}

@@ -67,12 +67,17 @@ func AppendObject(dst []byte, f Format, obj *matcher.Object, targets []string, d
 
 // AppendLine appends an object as a line of an export, without the line feed.
 // lists maps the IDs of lists to their accounts; zero: no account. A list that is
-// not in lists belongs to the account of the face.
+// not in lists belongs to the account of the face. The line of an attribute has the time
+// when it expires.
 func AppendLine(dst []byte, obj *matcher.Object, lists map[matcher.ID]matcher.ID, descriptors DescriptorForm) []byte {
 	w := NewWriter(dst, JSON)
 	w.Object()
 	w.fields(obj, newTargetSet(obj.Origin, nil), descriptors)
 	w.listAccounts(obj, lists)
+	if obj.Expires != 0 {
+		w.Key(expireTime)
+		w.Time(obj.Expires)
+	}
 	w.EndObject()
 	return w.Done()
 }
