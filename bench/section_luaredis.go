@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"nearside/bench/stat"
+	"nearside/bench/synth"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
@@ -21,15 +22,22 @@ import (
 // redisEntries is the number of entries of a measurement of redis_ingest.
 const redisEntries = 50_000
 
-// redisIngest measures the shipped plugin redis_ingest with a real server. The entries are
-// in the stream before the plugin starts.
-func (s *suite) redisIngest(d *dataset) error {
+// luaRedisSection measures the shipped plugin redis_ingest with a real server. The entries
+// are in the stream before the plugin starts.
+func (s *suite) luaRedisSection() error {
+	if s.skipWithoutServer("lua-redis") {
+		return nil
+	}
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		s.skipBars("redis-server is not installed", "lua-redis")
 		return nil
 	}
-	entries := min(redisEntries, d.n)
+	entries := min(redisEntries, s.size.rows)
+	d, err := s.dataset(synth.Faces, u8x512, entries)
+	if err != nil {
+		return err
+	}
 	var rates []float64
 	for range 3 {
 		rate, err := s.ingestOnce(program, d, entries)

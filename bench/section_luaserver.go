@@ -14,6 +14,7 @@ import (
 
 	"nearside/bench/load"
 	"nearside/bench/stat"
+	"nearside/bench/synth"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
@@ -83,10 +84,17 @@ func (v *service) checkPlugins() error {
 	return nil
 }
 
-// importLoad compares imports into empty servers with and without a plugin that receives
-// every change of a face, alternating.
-func (s *suite) importLoad(d *dataset) error {
-	rows := max(1, d.n/4)
+// luaImportSection compares imports into empty servers with and without a plugin that
+// receives every change of a face, alternating.
+func (s *suite) luaImportSection() error {
+	if s.skipWithoutServer("lua-event-import") {
+		return nil
+	}
+	rows := max(1, s.size.rows/4)
+	d, err := s.dataset(synth.Faces, u8x512, rows)
+	if err != nil {
+		return err
+	}
 	path := filepath.Join(s.dir, "import-plugin.ndjson")
 	if err := writeLines(path, d, rows); err != nil {
 		return err
@@ -101,6 +109,7 @@ func (s *suite) importLoad(d *dataset) error {
 				return err
 			}
 			rates[i] = rate
+			s.logf("   import with plugin %q: %.0f rows/s", active, rate)
 		}
 		ratios = append(ratios, rates[1]/rates[0])
 	}
@@ -210,11 +219,5 @@ func (s *suite) pluginLoads(v *service, d *dataset, lists []string) error {
 	if err := s.eventLoad(v, d, lists[0]); err != nil {
 		return err
 	}
-	if err := s.prefilterLoad(v, d, lists[1]); err != nil {
-		return err
-	}
-	if err := s.importLoad(d); err != nil {
-		return err
-	}
-	return s.redisIngest(d)
+	return s.prefilterLoad(v, d, lists[1])
 }

@@ -27,8 +27,7 @@ const smallList = 1000
 
 // serverSection measures a server process: import, memory, load and restart.
 func (s *suite) serverSection() (err error) {
-	if _, err := os.Stat(s.binary); err != nil {
-		s.skipBars(s.binary+" was not built; run make build", "http-64-peak", "amx-http-256", "http-64-1", "http-list-p50", "lua-event-throughput", "lua-prefilters", "lua-event-import", "lua-redis", "proxy-list-p50", "proxy-64", "import", "import-http", "restart", "memory")
+	if s.skipWithoutServer("http-64-peak", "amx-http-256", "http-64-1", "http-list-p50", "lua-event-throughput", "lua-prefilters", "proxy-list-p50", "proxy-64", "import", "import-http", "restart", "memory") {
 		return nil
 	}
 	d, err := s.dataset(synth.Faces, u8x512, s.size.rows)
@@ -67,6 +66,15 @@ func (s *suite) serverSection() (err error) {
 		return err
 	}
 	return s.measureRestarts(v, d, lists[0])
+}
+
+// skipWithoutServer skips bars, and returns true, if the server's program was not built.
+func (s *suite) skipWithoutServer(bars ...string) bool {
+	_, err := os.Stat(s.binary)
+	if err != nil {
+		s.skipBars(s.binary+" was not built; run make build", bars...)
+	}
+	return err != nil
 }
 
 // addServiceFigure adds a figure of the server to the report and prints it.

@@ -34,6 +34,8 @@ var sections = []struct {
 	{"peers", true, false, (*suite).peerSection},
 	{"lua", true, false, (*suite).luaSection},
 	{"server", true, false, (*suite).serverSection},
+	{"lua-import", true, false, (*suite).luaImportSection},
+	{"lua-redis", true, false, (*suite).luaRedisSection},
 	{"beside", true, false, (*suite).besideSection},
 	{"audit", true, false, (*suite).auditSection},
 	{"large", true, true, (*suite).largeSection},

@@ -74,3 +74,28 @@ end`), withMatcher(m))
 		release()
 	}
 }
+
+// BenchmarkPrefilters measures a prefilter of three conditions that keeps all of 1,000 rows.
+func BenchmarkPrefilters(b *testing.B) {
+	m, v := people(b, 1000)
+	h, _ := startHost(b, luatest.MatchingPlugin(`
+function M:prefilter(req, set)
+  local since = set:where("create_time", ">=", 0)
+  local known = since - since:where("external_id", "=", "blocked")
+  return known - known:where("user_data", "=", "hidden")
+end`), withMatcher(m))
+	sub := subRequest(v, 1, &matcher.Candidates{Limit: 5})
+	rows, err := m.Select(b.Context(), sub.Candidates, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		hooks, release := h.AcquireHooks()
+		narrowed, err := hooks.Prefilters[0].Narrow(context.Background(), &sub, rows)
+		if err != nil || narrowed.Len() != rows.Len() {
+			b.Fatalf("got %v, want all %d rows: %v", narrowed, rows.Len(), err)
+		}
+		release()
+	}
+}

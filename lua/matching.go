@@ -40,17 +40,20 @@ func (h *Host) AcquireHooks() (hooks matcher.Hooks, release func()) {
 // newHooks returns the hooks of the generation's plugins for one request.
 func (g *generation) newHooks() (hooks matcher.Hooks) {
 	for _, p := range g.matchers {
-		hooks.Matchers = append(hooks.Matchers, &pluginMatcher{plugin: p, costs: map[costKey]offer{}})
+		hooks.Matchers = append(hooks.Matchers, &pluginMatcher{plugin: p})
 	}
 	for _, p := range g.hooked["request"] {
 		hooks.Requests = append(hooks.Requests, pluginRequest{p})
 	}
+	hooks.Prefilters = make([]matcher.Prefilter, 0, len(g.hooked["prefilter"]))
 	for _, p := range g.hooked["prefilter"] {
 		hooks.Prefilters = append(hooks.Prefilters, pluginPrefilter{p})
 	}
-	room := &ns.ExtraRoom{}
-	for _, p := range g.hooked["results"] {
-		hooks.Results = append(hooks.Results, pluginResults{p, room})
+	if results := g.hooked["results"]; len(results) > 0 {
+		room := &ns.ExtraRoom{}
+		for _, p := range results {
+			hooks.Results = append(hooks.Results, pluginResults{p, room})
+		}
 	}
 	return hooks
 }
@@ -64,6 +67,7 @@ func (h *Host) Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefi
 // enter starts a call at the gates of all plugins of kind matching. If one of the
 // gates is closed, it starts no call and returns nil.
 func (g *generation) enter() (entered []*plugin) {
+	entered = make([]*plugin, 0, len(g.plugins))
 	for _, p := range g.plugins {
 		if !p.is(Matching) {
 			continue
@@ -218,7 +222,7 @@ func (p pluginPrefilter) Narrow(ctx context.Context, sub *matcher.SubRequest, ro
 type pluginMatcher struct {
 	*plugin
 	mu    sync.Mutex
-	costs map[costKey]offer // the offers so far
+	costs map[costKey]offer // the offers so far; nil: there are none
 }
 
 // costKey holds the parts of a sub-request on which a plugin's cost depends. The cost does
@@ -259,6 +263,9 @@ func (m *pluginMatcher) Cost(ctx context.Context, sub *matcher.SubRequest) (cost
 	o, known := m.costs[key]
 	if !known {
 		o = m.callCost(ctx, sub)
+		if m.costs == nil {
+			m.costs = map[costKey]offer{}
+		}
 		m.costs[key] = o
 	}
 	return o.cost, o.reason, o.ok

@@ -29,6 +29,7 @@ type Status struct {
 	Lost                uint64 // points whose batch failed, or that were discarded
 	Failures            uint64 // of hooks, tasks and timers
 	Rejected            uint64 // requests that the plugin refused with ns.reject
+	LostValues          uint64 // values of metrics that were lost because of too many sets of label values
 	Replaced            uint64 // states that were killed because of the memory limit
 	Replacing           int    // states of the event and background side that are being replaced
 	Memory, MemoryLimit int64  // bytes that all states hold, and their limit
@@ -75,6 +76,7 @@ func (p *plugin) status() Status {
 		Events: p.eventNames, Permissions: p.Permissions, Schema: p.compiled.jsonDocument(), Dropped: p.Lasting.Dropped.Load(), Failures: p.Failures.Load(),
 	}
 	s.Rejected, s.HookTimes = p.Lasting.Rejected.Load(), p.Lasting.Hooks.Snapshot()
+	s.LostValues = p.Lasting.LostValues.Load()
 	s.Replacing, s.Totals = p.main.replacements()
 	account := p.memoryAccount()
 	s.Replaced, s.Memory, s.MemoryLimit = account.Kills(), account.Used(), account.Limit()

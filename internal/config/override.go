@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
+	"strings"
 
 	"nearside/lua"
 )
@@ -64,12 +64,16 @@ func optional[T any](of kind[T]) kind[*T] {
 	}
 }
 
-var routeName = regexp.MustCompile(`^[A-Z]+:/\S*$`)
+// matchRoutes are the routes that match, with their names in metrics. Plugins take part in
+// no others.
+var matchRoutes = []string{
+	"POST:/matcher/faces", "POST:/matcher/bodies", "POST:/matcher", "POST:/matcher/raw", "POST:/crossmatcher/faces", "POST:/crossmatcher/bodies",
+}
 
-// route is the kind of the name of a route in metrics.
+// route is the kind of the name of a route that matches.
 var route = text(func(s string) error {
-	if !routeName.MatchString(s) {
-		return fmt.Errorf("must be a route as in metrics, such as POST:/matcher/faces, got %s", quote(s))
+	if !slices.Contains(matchRoutes, s) {
+		return fmt.Errorf("must be one of %s, got %s", strings.Join(matchRoutes, ", "), quote(s))
 	}
 	return nil
 })

@@ -29,6 +29,7 @@ var pluginValues = []pluginValue{
 	newPluginValue("errors_total", "Calls that raised an error, since the plugin was loaded.", prometheus.CounterValue, func(s *lua.Status) float64 { return float64(s.Totals.Errors) }),
 	newPluginValue("timeouts_total", "Calls that their budget ended, since the plugin was loaded.", prometheus.CounterValue, func(s *lua.Status) float64 { return float64(s.Totals.Timeouts) }),
 	newPluginValue("rejected_total", "Requests that a plugin rejected.", prometheus.CounterValue, func(s *lua.Status) float64 { return float64(s.Rejected) }),
+	newPluginValue("lost_values_total", "Values of a plugin's metrics that were lost, because it has too many sets of label values.", prometheus.CounterValue, func(s *lua.Status) float64 { return float64(s.LostValues) }),
 	newPluginValue("dropped_total", "Events and values of batches that a plugin had no room for.", prometheus.CounterValue, func(s *lua.Status) float64 { return float64(s.Dropped) }),
 	newPluginValue("memory_bytes", "Memory of all states of a plugin.", prometheus.GaugeValue, func(s *lua.Status) float64 { return float64(s.Memory) }),
 }

@@ -45,7 +45,7 @@ end`})
 			`nearside_plugin_calls_total{plugin="p"} `, `nearside_plugin_dropped_total{plugin="p"} 0`, `nearside_plugin_errors_total{plugin="p"} 0`,
 			`nearside_plugin_hook_seconds_count{hook="initialize",plugin="p"} 2`, `nearside_plugin_hook_seconds_count{hook="start",plugin="p"} 2`,
 			`nearside_plugin_hook_seconds_sum{hook="initialize",plugin="p"} *`, `nearside_plugin_hook_seconds_sum{hook="start",plugin="p"} *`,
-			`nearside_plugin_memory_bytes{plugin="p"} *`, `nearside_plugin_own_total{plugin="p"} 14`,
+			`nearside_plugin_lost_values_total{plugin="p"} 0`, `nearside_plugin_memory_bytes{plugin="p"} *`, `nearside_plugin_own_total{plugin="p"} 14`,
 			`nearside_plugin_rejected_total{plugin="p"} 0`, `nearside_plugin_timeouts_total{plugin="p"} 0`,
 		}
 		if len(lines) != len(want) {

@@ -141,7 +141,7 @@ function M:start() a:add(10) b:set(20) `
 // label values, and that its existing series still work.
 func TestPluginSeriesAreBounded(t *testing.T) {
 	tm := New("1", Gauges{})
-	startPlugins(t, tm, map[string]string{"p": fmt.Sprintf(`
+	h, _ := startPlugins(t, tm, map[string]string{"p": fmt.Sprintf(`
 local c = ns.metrics.counter("c", "C.", {"n"})
 local g = ns.metrics.gauge("g", "G.")
 for i = 1, %d do assert(c:add(1, {n = i})) end
@@ -153,6 +153,9 @@ assert(c:add(1, {n = 1}))`, seriesMax, seriesMax)})
 	expectLines(t, lines, `nearside_plugin_c_total{n="1",plugin="p"} 2`)
 	if len(lines) != seriesMax {
 		t.Errorf("%d lines, want %d", len(lines), seriesMax)
+	}
+	if lost := h.Plugins()[0].LostValues; lost != 2 {
+		t.Errorf("%d lost values, want 2", lost)
 	}
 }
 

@@ -71,7 +71,22 @@ func WithHook(ctx context.Context, hook string) context.Context {
 	if !slices.Contains(requestHooks, hook) {
 		return ctx
 	}
-	return context.WithValue(ctx, hookKey{}, hook)
+	return hookContext{ctx, hook}
+}
+
+// hookContext is a context with the name of a hook under hookKey. It takes half the time of
+// context.WithValue.
+type hookContext struct {
+	context.Context
+	hook string
+}
+
+// Value implements [context.Context].
+func (c hookContext) Value(key any) any {
+	if key == (hookKey{}) {
+		return c.hook
+	}
+	return c.Context.Value(key)
 }
 
 // inHookError is the error of ns.match in a hook that a request waits for.

@@ -245,7 +245,7 @@ func readGrouping(c *vm.Call, m *MatchCall) (func(set *matcher.Candidates) error
 
 // callField returns a field of the class MatchCall. get is called while m.mu is held.
 func callField(name, kind, doc string, get func(m *MatchCall) any) vm.Value {
-	return vm.Value{Name: name, Type: kind, Doc: doc, Get: func(c *vm.Call) any {
+	return vm.Value{Name: name, Type: kind, Doc: doc, Direct: true, Get: func(c *vm.Call) any {
 		m := c.Self().(*MatchCall)
 		m.mu.Lock()
 		defer m.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"nearside/lua/goval"
 	"nearside/lua/vm"
@@ -26,7 +27,7 @@ const (
 
 // hostMetrics are the names, without _total, of the metrics that the host has for each
 // plugin.
-var hostMetrics = []string{"hook_seconds", "calls", "errors", "timeouts", "rejected", "dropped", "memory_bytes"}
+var hostMetrics = []string{"hook_seconds", "calls", "errors", "timeouts", "rejected", "lost_values", "dropped", "memory_bytes"}
 
 // IsHostMetric reports whether the host has a metric for each plugin with the name of a
 // metric of a plugin.
@@ -191,6 +192,11 @@ func updateMetric(c *vm.Call, update func(Metric, float64, []string) error, v fl
 		return err
 	}
 	if err := update(m, v, labels); err != nil {
+		p := self(c).Plugin
+		p.Lasting.LostValues.Add(1)
+		if !m.full.Swap(true) {
+			p.Log.Warn("values of a metric are lost, because the plugin has too many sets of label values", slog.String("metric", m.Name), slog.String("error", err.Error()))
+		}
 		return c.Fail(err)
 	}
 	return c.Return(true)
@@ -299,6 +305,7 @@ type metrics struct {
 type metric struct {
 	MetricShape
 	Metric
+	full atomic.Bool // whether a log line has said that values are lost
 }
 
 // declare returns the metric with the given shape. All instances share it.
@@ -320,7 +327,7 @@ func (ms *metrics) declare(p *Plugin, s MetricShape) (*metric, error) {
 	if IsHostMetric(s.Name) { // plugins of earlier versions may have such a name
 		p.Log.Warn("a metric of the plugin is not exported, because the host has a metric of this name; rename it", slog.String("metric", s.Name))
 	}
-	m := &metric{s, discardedMetric{}}
+	m := &metric{MetricShape: s, Metric: discardedMetric{}}
 	if meter := p.Host.Services.Metrics; meter != nil && !ms.closed {
 		var err error
 		if m.Metric, err = meter.Metric(p.About.Name, s); err != nil {

@@ -43,8 +43,9 @@ type Plugin struct {
 
 // Lasting holds the counters and the locks that all generations of a plugin share.
 type Lasting struct {
-	Dropped  atomic.Uint64 // values that batches dropped
-	Rejected atomic.Uint64 // requests rejected with ns.reject
+	Dropped    atomic.Uint64 // values that batches dropped
+	Rejected   atomic.Uint64 // requests rejected with ns.reject
+	LostValues atomic.Uint64 // values of metrics that were lost because of too many sets of label values
 
 	locks locks // of ns.lock
 	Hooks HookTimes

@@ -52,7 +52,7 @@ func (h *HookRequest) during() (*hookedRequest, error) {
 
 // requestField returns a field of the class Request.
 func requestField(name, kind, doc string, get func(r *hookedRequest) any) vm.Value {
-	return vm.Value{Name: name, Type: kind, Doc: doc, Get: func(c *vm.Call) any {
+	return vm.Value{Name: name, Type: kind, Doc: doc, Direct: true, Get: func(c *vm.Call) any {
 		r, err := c.Self().(*HookRequest).during()
 		if err != nil {
 			return err

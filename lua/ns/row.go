@@ -32,21 +32,17 @@ func callWith(c *vm.Call, fn *vm.Func, rows ...*row) (any, error) {
 		}
 		args = append(args, object)
 	}
-	results, err := c.Invoke(fn, args...)
-	if err != nil || len(results) == 0 {
-		return nil, err
-	}
-	return results[0], nil
+	return c.InvokeFirst(fn, args...)
 }
 
 // rowClass is the class of one row of an answer. It has the fields of all origins.
 var rowClass = &vm.Class{
 	Name: "Row", Doc: "A row of an answer. It has the fields of the object, also those that the answer does not show; nil: the object does not have the field.",
 	Fields: append([]vm.Value{
-		{Name: "id", Type: "string", Doc: "The id of the object.", Get: readRow(func(r *row) any { return r.match.ID.String() })},
-		{Name: "similarity", Type: "number", Doc: "The similarity, 0 to 1.", Get: readRow(func(r *row) any { return r.match.Similarity })},
-		{Name: "distance", Type: "number", Doc: "The distance.", Get: readRow(func(r *row) any { return r.match.Distance })},
-		{Name: "group", Type: "string?", Doc: "The value by which the answer is grouped.", Get: readRow(func(r *row) any { return textOrNil(r.match.Group) })},
+		{Name: "id", Type: "string", Doc: "The id of the object.", Get: readRow(func(r *row) any { return r.match.ID.String() }), Direct: true},
+		{Name: "similarity", Type: "number", Doc: "The similarity, 0 to 1.", Get: readRow(func(r *row) any { return r.match.Similarity }), Direct: true},
+		{Name: "distance", Type: "number", Doc: "The distance.", Get: readRow(func(r *row) any { return r.match.Distance }), Direct: true},
+		{Name: "group", Type: "string?", Doc: "The value by which the answer is grouped.", Get: readRow(func(r *row) any { return textOrNil(r.match.Group) }), Direct: true},
 		{Name: "extra", Type: "table", Doc: "A new table of the fields that plugins have added.", Get: readExtra},
 	}, objectFields()...),
 }
@@ -94,7 +90,7 @@ func objectFields() []vm.Value {
 				seen[name] = true
 				all = append(all, vm.Value{
 					Name: name, Type: "any", Doc: "The field " + name + " of the object, as in answers.",
-					Get: readRow(func(r *row) any { return r.value(name) }),
+					Get: readRow(func(r *row) any { return r.value(name) }), Direct: true,
 				})
 			}
 		}
@@ -115,13 +111,21 @@ var plainFields = func() (by [matcher.Origins]map[string]*matcher.Field) {
 	return by
 }()
 
+// idFields are the names of the ids of objects.
+var idFields = func() (names [matcher.Origins]string) {
+	for o := range names {
+		names[o] = matcher.Origin(o).Singular() + "_id"
+	}
+	return names
+}()
+
 // value returns a field of the row's object as a value for a script; nil: the object does
 // not have it.
 func (r *row) value(name string) any {
 	o := r.list.origin
 	obj := r.match.Object
 	switch f := plainFields[o][name]; {
-	case name == o.Singular()+"_id":
+	case name == idFields[o]:
 		return r.match.ID.String()
 	case name == "similarity":
 		return r.match.Similarity

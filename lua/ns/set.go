@@ -303,8 +303,8 @@ func setFilter(c *vm.Call) error {
 		for i := range values {
 			values[i] = forLua(values[i])
 		}
-		results, err := c.Invoke(test, values...)
-		return len(results) > 0 && results[0] != nil && results[0] != false, err
+		result, err := c.InvokeFirst(test, values...)
+		return isTrue(result), err
 	})
 	return s.returnSet(c, kept, err)
 }

@@ -319,6 +319,34 @@ func (c *Call) Invoke(fn *Func, args ...any) ([]any, error) {
 	return results, nil
 }
 
+// InvokeFirst is Invoke for a caller that needs only the first result; nil: there is none. It
+// is faster, and results that cannot be converted are still an error.
+func (c *Call) InvokeFirst(fn *Func, args ...any) (first any, err error) {
+	p := beginProtected(c.l, c.exec, fn.value)
+	for _, arg := range args {
+		v, err := c.exec.toLua(arg)
+		if err != nil {
+			p.end()
+			return nil, err
+		}
+		p.thread.Push(v)
+	}
+	if err := p.run(len(args)); err != nil {
+		c.l.Error(raisedValue(err), 0)
+	}
+	for i := range p.thread.GetTop() {
+		result, _, err := c.exec.toGo(p.thread.Get(i + 1))
+		if err != nil {
+			return nil, err // the thread is not reused
+		}
+		if i == 0 {
+			first = result
+		}
+	}
+	c.exec.state.putThread(p.thread)
+	return first, nil
+}
+
 // Ref returns a reference to argument i. Passing the reference back to Lua gives
 // the same value, not a copy.
 func (c *Call) Ref(i int) *Ref { return &Ref{c.exec.state, c.arg(i)} }

@@ -112,3 +112,44 @@ func TestConversions(t *testing.T) {
 	wantError(t, `ns.echo({1, x = 2})`, "list without holes")
 	wantError(t, `ns.echo({[1.5] = 2})`, "list without holes")
 }
+
+// TestDirectFields checks that a field with Direct reads like the same field without it: as
+// an operand, an argument and a result, also where registers are beyond the top of the
+// stack, and with an error of Get.
+func TestDirectFields(t *testing.T) {
+	failure := errors.New("the object has ended")
+	class := &Class{Name: "Thing"}
+	for name, value := range map[string]any{"yes": true, "no": false, "none": nil, "n": 1.5, "text": "abc", "list": []any{1.0, 2.0}, "ended": failure} {
+		get := func(*Call) any { return value }
+		class.Fields = append(class.Fields, Value{Name: name, Get: get, Direct: true}, Value{Name: "slow_" + name, Get: get})
+	}
+	lib := NewLibrary("test", Module{Classes: []*Class{class}, Functions: []Function{
+		{Name: "thing", Run: func(c *Call) error { return c.Return(Object{class, 1}) }},
+	}})
+	s := lib.NewState(context.Background(), StateOptions{})
+	defer s.Close(context.Background())
+	body := `local test = require("test")
+local t = test.thing()
+local function show(...) local all = {} for i = 1, select("#", ...) do all[i] = tostring((select(i, ...))) end return table.concat(all, " ") end
+local function deep(n, f) if n == 0 then return f() end local a, b, c = f(), n, deep(n - 1, f) return c end
+local a, b = t.PREyes, t.PREno
+local _, failed = pcall(function() return t.PREended end)
+return {
+  show(a, b, t.PREnone, t.PREn, t.PREtext, #t.PRElist, t.PREno, t.PREyes),
+  deep(50, function() return show(t.PREn + t.PREn, t.PREtext .. t.PREtext, not t.PREno, t.PREno) end),
+  tostring(failed),
+}`
+	read := func(prefix string) any {
+		results, err := s.Call(context.Background(), Limits{}, loadFunction(t, s, "return function() "+strings.ReplaceAll(body, "PRE", prefix)+" end"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return results[0]
+	}
+	fast, slow := read(""), read("slow_")
+	slow.([]any)[2] = strings.ReplaceAll(slow.([]any)[2].(string), "slow_", "")
+	want := []any{"true false nil 1.5 abc 2 false true", "3 abcabc true false", slow.([]any)[2]}
+	if !reflect.DeepEqual(fast, want) || !reflect.DeepEqual(slow, want) || !strings.Contains(want[2].(string), failure.Error()) {
+		t.Errorf("got %q with Direct and %q without, want %q", fast, slow, want)
+	}
+}

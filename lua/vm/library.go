@@ -37,6 +37,10 @@ type Function struct {
 type Value struct {
 	Name, Type, Doc string
 	Get             func(c *Call) any
+
+	// Direct makes reads of a field of a class faster. Get must not panic, must not charge
+	// for its work, and may run twice for a read that fails.
+	Direct bool
 }
 
 // read returns the value of v to the script.
@@ -76,6 +80,7 @@ type Library struct {
 	null       *glua.LUserData
 	integer    *glua.LTable // the metatable of boxed integers
 	classes    map[*Class]*glua.LTable
+	direct     map[*Class]map[string]Value // the fields with Value.Direct
 	names      map[string]bool
 }
 
@@ -84,7 +89,7 @@ type Library struct {
 func NewLibrary(root string, modules ...Module) *Library {
 	modules = slices.Clone(modules)
 	slices.SortStableFunc(modules, func(a, b Module) int { return strings.Compare(a.Name, b.Name) })
-	lib := &Library{Root: root, Modules: modules, classes: map[*Class]*glua.LTable{}, names: map[string]bool{}, operators: map[*glua.LFunction]bool{}}
+	lib := &Library{Root: root, Modules: modules, classes: map[*Class]*glua.LTable{}, direct: map[*Class]map[string]Value{}, names: map[string]bool{}, operators: map[*glua.LFunction]bool{}}
 	lib.null = &glua.LUserData{Value: Null{}, Metatable: lib.sealedMeta("null", newTable())}
 	lib.openStandard()
 	lib.integer = lib.integerMeta()
@@ -233,6 +238,7 @@ func (lib *Library) classMeta(c *Class) *glua.LTable {
 	meta := lib.sealedMeta(c.Name, methods)
 	if len(c.Fields) > 0 {
 		meta.RawSetString("__index", lib.goFunction(c.indexFunction(methods)))
+		lib.direct[c] = c.directFields()
 	}
 	for _, op := range c.Operators {
 		event, ok := operatorEvents[op.Name]

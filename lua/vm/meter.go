@@ -20,6 +20,7 @@ func meterInstructions() {
 			jumpTable[op] = meter(jumpTable[op])
 		}
 	}
+	wrap(readDirectly, glua.OP_GETTABLEKS)
 	wrap(meterKey, glua.OP_GETTABLE)
 	wrap(meterRead, glua.OP_GETTABLE, glua.OP_GETTABLEKS, glua.OP_SELF)
 	wrap(meterIterator, glua.OP_TFORLOOP)

@@ -12,36 +12,67 @@ import (
 // the same execution, for two reasons: an error must not close the open upvalues of
 // the caller (yuin/gopher-lua#448), and fn may call functions that wait.
 func protectedCall(l *glua.LState, ex *execution, fn glua.LValue, first int) (results int, err error) {
+	p := beginProtected(l, ex, fn)
+	nargs := 0
+	for i := first; i <= l.GetTop(); i++ {
+		p.thread.Push(l.Get(i))
+		nargs++
+	}
+	if err := p.run(nargs); err != nil {
+		return 0, err
+	}
+	results = p.thread.GetTop()
+	for i := 1; i <= results; i++ {
+		l.Push(p.thread.Get(i))
+	}
+	ex.state.putThread(p.thread)
+	return results, nil
+}
+
+// protection is a protected call in progress: its thread, and what the execution had
+// before it.
+type protection struct {
+	thread            *glua.LState
+	ex                *execution
+	coroutine, caller *glua.LState
+	outer             *glua.LState
+	depth             int
+}
+
+// beginProtected prepares a call of fn on a new thread. The caller pushes the arguments on
+// this thread, and calls run or end.
+func beginProtected(l *glua.LState, ex *execution, fn glua.LValue) protection {
 	if ex.depth >= MaxDepth {
 		l.RaiseError("calls, coroutines and callbacks are nested deeper than %d levels", MaxDepth)
 	}
-	s, g := ex.state, ex.state.main.G
-	current, depth, caller, outer := ex.coroutine, ex.depth, g.CurrentThread, ex.outer
-	p := s.takeThread(ex)
+	g := ex.state.main.G
+	p := protection{ex: ex, coroutine: ex.coroutine, caller: g.CurrentThread, outer: ex.outer, depth: ex.depth}
+	p.thread = ex.state.takeThread(ex)
 	ex.depth++
 	ex.outer = l
-	ex.callbacks = append(ex.callbacks, callback{p, l})
-	p.Push(fn)
-	nargs := 0
-	for i := first; i <= l.GetTop(); i++ {
-		p.Push(l.Get(i))
-		nargs++
+	ex.callbacks = append(ex.callbacks, callback{p.thread, l})
+	p.thread.Push(fn)
+	return p
+}
+
+// run makes the call. After an error, the thread must not be reused: it is in an unknown
+// state.
+func (p *protection) run(nargs int) error {
+	err := safePCall(p.thread, nargs)
+	p.end()
+	if err != nil {
+		p.ex.unitsLeft -= caughtErrorUnits
+		p.ex.noteKillMessage(raisedValue(err))
 	}
-	err = safePCall(p, nargs)
-	ex.coroutine, ex.depth, g.CurrentThread, ex.outer = current, depth, caller, outer
+	return err
+}
+
+// end restores the execution.
+func (p *protection) end() {
+	ex := p.ex
+	ex.coroutine, ex.depth, ex.state.main.G.CurrentThread, ex.outer = p.coroutine, p.depth, p.caller, p.outer
 	ex.threads = ex.threads[:len(ex.threads)-1]
 	ex.callbacks = ex.callbacks[:len(ex.callbacks)-1]
-	if err != nil {
-		ex.unitsLeft -= caughtErrorUnits
-		ex.noteKillMessage(raisedValue(err))
-		return 0, err // p is not reused: it is in an unknown state
-	}
-	results = p.GetTop()
-	for i := 1; i <= results; i++ {
-		l.Push(p.Get(i))
-	}
-	s.putThread(p)
-	return results, nil
 }
 
 // safePCall is like LState.PCall, but also recovers the panics of the interpreter

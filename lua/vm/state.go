@@ -110,7 +110,7 @@ func (s *State) Context() context.Context { return s.ctx }
 // error or the call was killed.
 func (s *State) Call(ctx context.Context, lim Limits, fn *Func, args ...any) (results []any, err error) {
 	err = s.callOnThread(ctx, lim, "", fn.value, args, func(l *glua.LState) error {
-		results = make([]any, l.GetTop())
+		results = make([]any, l.GetTop(), l.GetTop()+1) // callers append a nil
 		for i := range results {
 			if results[i], _, err = executionOf(l).toGo(l.Get(i + 1)); err != nil {
 				return fmt.Errorf("result %d: %w", i+1, err)
