@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -209,8 +210,22 @@ func (h *Host) Emit(name string, value func() any) { h.EmitFrom(name, "", value)
 func (h *Host) EmitFrom(name string, cause matcher.Cause, value func() any) {
 	for _, p := range h.current.Load().listeners[name] {
 		if made, ok := p.pointOf(name, cause, value); ok {
-			p.queue.push(made)
+			h.pushTo(p, name, made)
 		}
+	}
+}
+
+// pushTo adds a point to the queue of a plugin. If a reload has ended the queue meanwhile, the
+// point goes to the plugin's successor. Without a successor, it is counted as lost.
+func (h *Host) pushTo(p *plugin, name string, made point) {
+	for !p.queue.push(made) {
+		listeners := h.current.Load().listeners[name]
+		i := slices.IndexFunc(listeners, func(next *plugin) bool { return next.Name == p.Name })
+		if i < 0 || listeners[i] == p {
+			p.queue.countLost(1)
+			return
+		}
+		p = listeners[i]
 	}
 }
 

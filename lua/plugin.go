@@ -80,10 +80,12 @@ func (p *plugin) quiesce(ctx context.Context, reason string) {
 		work = append(work, func() { p.queue.drain(ctx) })
 	}
 	p.host.Together(work)
-	if !runs {
-		p.discardQueue()
-	} else if p.queue != nil {
-		p.reportLost()
+	if p.queue != nil {
+		if waiting := p.queue.end(); runs {
+			p.reportLost(waiting)
+		} else {
+			p.discardQueue()
+		}
 	}
 	work = nil
 	for _, in := range p.main.all() {
@@ -94,8 +96,7 @@ func (p *plugin) quiesce(ctx context.Context, reason string) {
 
 // reportLost counts and logs the queued points that were not handled before the plugin
 // was closed.
-func (p *plugin) reportLost() {
-	waiting, _, _, _ := p.queue.counts()
+func (p *plugin) reportLost(waiting int) {
 	if waiting > 0 {
 		p.queue.countLost(waiting)
 		p.Log.Error("events were lost: the plugin was closed before it could handle them", slog.Int("count", waiting))

@@ -19,6 +19,7 @@ type queue struct {
 	serial  bool          // one of them has ordered points
 	held    bool          // ordered points wait for release
 	idle    chan struct{} // created by drain; closed when the queue is empty and busy is 0
+	ended   bool          // no more points are accepted, because nobody would handle them
 	dropped uint64        // points that were replaced because the queue was full
 	lost    uint64        // points whose batch failed, or that were discarded
 }
@@ -33,11 +34,16 @@ func newQueue(size int) *queue {
 	return &queue{ready: make(chan struct{}, 1), ring: make([]point, max(size, 1))}
 }
 
-func (q *queue) push(p point) {
+// push adds a point. It returns false if the queue has ended.
+func (q *queue) push(p point) bool {
 	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended {
+		return false
+	}
 	q.add(p)
-	q.mu.Unlock()
 	q.wake()
+	return true
 }
 
 // add is push for a caller that holds the lock.
@@ -109,7 +115,7 @@ func (q *queue) batchHandled(name string) {
 	}
 	if q.busy--; q.busy == 0 && q.n == 0 && q.idle != nil {
 		close(q.idle)
-		q.idle = nil
+		q.idle, q.ended = nil, true
 	}
 }
 
@@ -173,10 +179,12 @@ func (q *queue) prepend(points []point) {
 }
 
 // drain waits until every point is handled or ctx ends. Meanwhile only callers that still
-// use the old generation can push points. drain waits for these points too.
+// use the old generation can push points. drain waits for these points too. When every point
+// is handled, the queue ends.
 func (q *queue) drain(ctx context.Context) {
 	q.mu.Lock()
 	if q.n == 0 && q.busy == 0 {
+		q.ended = true
 		q.mu.Unlock()
 		return
 	}
@@ -187,6 +195,14 @@ func (q *queue) drain(ctx context.Context) {
 	case <-idle:
 	case <-ctx.Done():
 	}
+}
+
+// end ends the queue, and returns the number of points that are still in it.
+func (q *queue) end() (waiting int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	return q.n
 }
 
 func (q *queue) counts() (waiting, busy int, dropped, lost uint64) {
