@@ -135,6 +135,9 @@ func (j *job) count(t *target) {
 // addTarget adds the needles of a target.
 func (p *pass) addTarget(t *target) {
 	tag := p.addWanted(nil)
+	if !needle.Searchable(t.ID[:]) { // only its text is
+		p.report.Unsearched++
+	}
 	p.set.Add(t.ID[:], tag)
 	p.set.Add([]byte(t.ID.String()), tag)
 	for i := range t.Descriptors {

@@ -240,10 +240,8 @@ func (o owner) filtered() (all []attack) {
 			}
 			all = append(all,
 				attack{method: "GET", url: "/1/" + origin + "?descriptor=1&" + f.query()},
-				attack{method: "DELETE", url: "/1/" + origin + "?" + f.query()})
-			if origin != "attributes" { // attributes are not exported
-				all = append(all, attack{method: "GET", url: "/1/export?origin=" + origin + "&" + f.query()})
-			}
+				attack{method: "DELETE", url: "/1/" + origin + "?" + f.query()},
+				attack{method: "GET", url: "/1/export?origin=" + origin + "&" + f.query()})
 		}
 	}
 	return all

@@ -198,7 +198,7 @@ type attack struct {
 
 // variable matches the parts of answers that differ between equal requests: times, and
 // shared_with when a plugin answers several references at once.
-var variable = regexp.MustCompile(`"(ms|execution_time|shared_with)":[0-9.e+-]+|"create_time":"202[0-9]-(0[6-9]|1[0-2])[^"]*"|[0-9]{10},[0-9a-f-]{36}`)
+var variable = regexp.MustCompile(`"(ms|execution_time|shared_with)":[0-9.e+-]+|"create_time":"202[0-9]-(0[6-9]|1[0-2])[^"]*"|"expire_time":"202[0-9]-[^"]*"|[0-9]{10},[0-9a-f-]{36}`)
 
 func (a *accountAudit) ask(attack attack) *answer {
 	a.x.Helper()
