@@ -96,11 +96,11 @@ func signalWait(c *vm.Call) error {
 	err = c.Wait(func(ctx context.Context) error {
 		sleep, wake := context.WithCancel(ctx)
 		defer wake()
-		w, err := s.enter(state, wake)
+		w, notified, err := s.enter(state, wake)
 		if err != nil {
 			return err
 		}
-		if w.got == nil {
+		if !notified {
 			_ = clock.Sleep(sleep, d) // ends early when notify wakes it, or with ctx
 		}
 		got = s.leave(w)
@@ -118,21 +118,21 @@ func signalWait(c *vm.Call) error {
 	return c.Return(got.value)
 }
 
-// enter adds a waiter, or gives it the message that was kept.
-func (s *signal) enter(state *vm.State, wake context.CancelFunc) (*waiter, error) {
+// enter adds a waiter, or gives it the message that was kept. Then notified is true.
+func (s *signal) enter(state *vm.State, wake context.CancelFunc) (w *waiter, notified bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := &waiter{wake: wake}
+	w = &waiter{wake: wake}
 	if s.kept != nil {
 		w.got, s.kept = s.kept, nil
 		w.got.readers, w.got.release = 1, state.Keep(w.got.value)
-		return w, nil
+		return w, true, nil
 	}
 	if len(s.waiting) >= maxWaiters {
-		return nil, fmt.Errorf("more than %d calls wait for the signal", maxWaiters)
+		return nil, false, fmt.Errorf("more than %d calls wait for the signal", maxWaiters)
 	}
 	s.waiting = append(s.waiting, w)
-	return w, nil
+	return w, false, nil
 }
 
 // leave removes a waiter and returns its message, or nil if it was not notified.
